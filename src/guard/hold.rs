@@ -1,0 +1,159 @@
+//! "Not now, because": typed, with the numbers.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::model::{JobState, MissedWhy, Timestamp};
+
+/// Why nothing is done now.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "reason", rename_all_fields = "camelCase")]
+pub enum Hold {
+    /// The last polls brought nothing usable.
+    NotObserved {
+        /// Since when.
+        since: Timestamp,
+        /// What was the matter with the last one.
+        why: MissedWhy,
+        /// One line for people.
+        detail: String,
+    },
+    /// The last sample is too old.
+    Stale {
+        /// When it was taken; `None` when there is none yet.
+        last: Option<Timestamp>,
+    },
+    /// The job is not RUNNING with all subtasks up.
+    JobNotRunning {
+        /// Its state.
+        state: JobState,
+    },
+    /// A load that has just changed is looked at once more.
+    LoadChanging,
+    /// Too little has been seen since the job last started.
+    WarmingUp {
+        /// Samples so far.
+        samples: u32,
+        /// Samples that are needed.
+        needed: u32,
+    },
+    /// A rescale is under way.
+    RescaleInFlight {
+        /// When it was asked for.
+        since: Timestamp,
+    },
+    /// The last rescale was a short while ago.
+    Cooldown {
+        /// When the next may be asked for.
+        until: Timestamp,
+    },
+    /// So many rescales have been made.
+    BudgetSpent {
+        /// How many.
+        made: u32,
+        /// When the next may be asked for.
+        until: Timestamp,
+    },
+    /// Scaling down waits until its window has passed.
+    ScaleDownStabilized {
+        /// When the window will have passed, if the need stays as it is.
+        until: Timestamp,
+    },
+    /// Scaling down waits until the backlog is gone.
+    BacklogStands {
+        /// Records that wait.
+        records: f64,
+    },
+    /// The slots that scaling down would save are not worth the restart.
+    NotWorthIt {
+        /// Slot-seconds it would save until the load is expected back.
+        saved: f64,
+        /// Slot-seconds it would cost.
+        cost: f64,
+    },
+    /// The same rescale was tried and brought nothing.
+    BroughtNothing {
+        /// When it was tried.
+        tried: Timestamp,
+    },
+    /// There are too few slots.
+    SlotsMissing {
+        /// Slots that the plan needs.
+        needed: u32,
+        /// Slots that are there.
+        have: u32,
+    },
+    /// The cluster cannot rescale this way.
+    MechanismUnavailable {
+        /// Why not, and which setting would allow it.
+        detail: String,
+    },
+    /// The policy says so.
+    Paused,
+}
+
+/// The kind of a hold, without its numbers: a metric label, an event reason.
+pub type HoldKind = &'static str;
+
+impl Hold {
+    /// The kind, without the numbers.
+    pub fn kind(&self) -> HoldKind {
+        match self {
+            Self::NotObserved { .. } => "NotObserved",
+            Self::Stale { .. } => "Stale",
+            Self::JobNotRunning { .. } => "JobNotRunning",
+            Self::LoadChanging => "LoadChanging",
+            Self::WarmingUp { .. } => "WarmingUp",
+            Self::RescaleInFlight { .. } => "RescaleInFlight",
+            Self::Cooldown { .. } => "Cooldown",
+            Self::BudgetSpent { .. } => "BudgetSpent",
+            Self::ScaleDownStabilized { .. } => "ScaleDownStabilized",
+            Self::BacklogStands { .. } => "BacklogStands",
+            Self::NotWorthIt { .. } => "NotWorthIt",
+            Self::BroughtNothing { .. } => "BroughtNothing",
+            Self::SlotsMissing { .. } => "SlotsMissing",
+            Self::MechanismUnavailable { .. } => "MechanismUnavailable",
+            Self::Paused => "Paused",
+        }
+    }
+}
+
+impl fmt::Display for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotObserved { since, why: _, detail } => {
+                write!(f, "nothing usable from Flink since {since}: {detail}")
+            }
+            Self::Stale { last: Some(last) } => write!(f, "the last sample is of {last}, too old to act on"),
+            Self::Stale { last: None } => f.write_str("no sample yet"),
+            Self::JobNotRunning { state } => {
+                write!(f, "the job is {state:?}, or not all of its subtasks are up")
+            }
+            Self::LoadChanging => f.write_str("the load has just changed: one more sample is awaited"),
+            Self::WarmingUp { samples, needed } => {
+                write!(f, "{samples} of {needed} samples since the job started")
+            }
+            Self::RescaleInFlight { since } => write!(f, "a rescale has been under way since {since}"),
+            Self::Cooldown { until } => write!(f, "cooldown until {until}"),
+            Self::BudgetSpent { made, until } => {
+                write!(f, "{made} rescales were made; the next may be at {until}")
+            }
+            Self::ScaleDownStabilized { until } => {
+                write!(f, "scaling down waits for its window until {until}")
+            }
+            Self::BacklogStands { records } => {
+                write!(f, "{records:.0} records wait; no scaling down before they are gone")
+            }
+            Self::NotWorthIt { saved, cost } => {
+                write!(f, "it would save {saved:.0} slot-seconds and cost {cost:.0}")
+            }
+            Self::BroughtNothing { tried } => write!(f, "the same was tried at {tried} and brought nothing"),
+            Self::SlotsMissing { needed, have } => {
+                write!(f, "{needed} slots are needed and {have} are there")
+            }
+            Self::MechanismUnavailable { detail } => f.write_str(detail),
+            Self::Paused => f.write_str("the policy is paused"),
+        }
+    }
+}

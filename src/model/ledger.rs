@@ -1,0 +1,236 @@
+//! What was done to a job before, and what was learned of it: everything that a decision needs besides what was just seen.
+//!
+//! Vertices are named by id, not by index, so that a ledger outlives a restart of Tidegate and of the job. Serialised in
+//! the state directory and in journals: the fields are a promise.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{JobId, Parallelism, Seconds, Timestamp, VertexId};
+
+/// Past rescales kept; the budget per day is far below.
+const RESCALES_KEPT: usize = 64;
+
+/// The memory of one job.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ledger {
+    /// What each vertex needed lately: scaling down goes to the most of it.
+    pub needs: BTreeMap<VertexId, NeedWindow>,
+    /// Pairs of parallelism and service time that were seen, from which the capacity curve is fitted.
+    pub curves: BTreeMap<VertexId, Vec<CurvePoint>>,
+    /// The rescale that is under way, if one is.
+    pub attempt: Option<Attempt>,
+    /// Rescales that have ended, oldest first.
+    pub rescales: VecDeque<Rescale>,
+    /// What the last rescale was expected to bring, until it has been checked.
+    pub expectation: Option<Expectation>,
+}
+
+impl Ledger {
+    /// Adds an ended rescale and forgets the oldest beyond the few dozen that are kept.
+    pub fn add_rescale(&mut self, rescale: Rescale) {
+        self.rescales.push_back(rescale);
+        while self.rescales.len() > RESCALES_KEPT {
+            self.rescales.pop_front();
+        }
+    }
+
+    /// The last rescale that changed the job.
+    pub fn last_applied(&self) -> Option<&Rescale> {
+        self.rescales.iter().rev().find(|rescale| rescale.end.changed_the_job())
+    }
+}
+
+/// What a vertex needed at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Need {
+    /// When.
+    pub at: Timestamp,
+    /// The parallelism that was wanted, before any limit.
+    pub wanted: Parallelism,
+}
+
+/// The needs of one vertex over a sliding window, kept so that the most of any recent time is at hand.
+///
+/// Needs that a later one has reached or passed are dropped, so the entries fall from the first to the last.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NeedWindow {
+    /// Since when needs have been added without a gap.
+    pub since: Timestamp,
+    /// When the last need was added.
+    pub until: Timestamp,
+    entries: VecDeque<Need>,
+}
+
+impl NeedWindow {
+    /// A window that begins with one need.
+    pub fn new(need: Need) -> Self {
+        Self { since: need.at, until: need.at, entries: VecDeque::from([need]) }
+    }
+
+    /// Adds a need and forgets what is older than `keep`. After a gap longer than `gap`, or when the clock has gone
+    /// back, the window begins anew: what was not seen cannot be known to have been small.
+    pub fn add(&mut self, need: Need, keep: Duration, gap: Duration) {
+        if need.at < self.until || need.at.since(self.until) > gap {
+            *self = Self::new(need);
+            return;
+        }
+        self.until = need.at;
+        while self.entries.back().is_some_and(|last| last.wanted <= need.wanted) {
+            self.entries.pop_back();
+        }
+        self.entries.push_back(need);
+        let oldest = need.at - keep;
+        while self.entries.front().is_some_and(|first| first.at < oldest) {
+            self.entries.pop_front();
+        }
+    }
+
+    /// The most that was wanted at or after `from`; `None` when the window does not reach back that far.
+    pub fn most_since(&self, from: Timestamp) -> Option<Parallelism> {
+        (self.since <= from)
+            .then(|| self.entries.iter().find(|need| need.at >= from).map(|need| need.wanted))?
+    }
+
+    /// The most that was wanted in all that is kept.
+    pub fn most(&self) -> Option<Parallelism> {
+        self.entries.front().map(|need| need.wanted)
+    }
+}
+
+/// One observed point of a vertex's capacity curve.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CurvePoint {
+    /// The parallelism at which it was seen.
+    pub parallelism: Parallelism,
+    /// Busy seconds of one subtask per record.
+    pub service_time: Seconds,
+    /// Records it rests on, the weight of the point.
+    pub records: f64,
+    /// When it was last seen.
+    pub at: Timestamp,
+}
+
+/// A rescale that was asked for and has not ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// The job it was asked of.
+    pub job: JobId,
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// When it is given up.
+    pub deadline: Timestamp,
+    /// Parallelism of every vertex before.
+    pub from: BTreeMap<VertexId, Parallelism>,
+    /// Parallelism of every vertex that was asked for.
+    pub to: BTreeMap<VertexId, Parallelism>,
+}
+
+/// How a rescale ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RescaleEnd {
+    /// The job runs at the size that was asked for.
+    Done,
+    /// The job runs at another size than before, but not at the one asked for.
+    Partial,
+    /// The job still runs at its old size after the deadline.
+    TimedOut,
+    /// The job was stopped, resubmitted or resized by someone else.
+    Superseded,
+    /// Flink refused.
+    Failed,
+}
+
+impl RescaleEnd {
+    /// Whether the job was restarted by it.
+    pub fn changed_the_job(self) -> bool {
+        matches!(self, Self::Done | Self::Partial)
+    }
+}
+
+/// A rescale that has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Rescale {
+    /// When it was asked for.
+    pub at: Timestamp,
+    /// When it was seen to have ended.
+    pub ended: Timestamp,
+    /// How.
+    pub end: RescaleEnd,
+    /// Parallelism of every vertex before.
+    pub from: BTreeMap<VertexId, Parallelism>,
+    /// Parallelism of every vertex that was asked for.
+    pub to: BTreeMap<VertexId, Parallelism>,
+    /// Seconds for which the job did not run, where it was seen.
+    pub downtime: Option<Seconds>,
+}
+
+impl Rescale {
+    /// Whether it asked for more subtasks in all.
+    pub fn is_up(&self) -> bool {
+        let sum =
+            |sizes: &BTreeMap<VertexId, Parallelism>| sizes.values().map(|p| u64::from(p.get())).sum::<u64>();
+        sum(&self.to) > sum(&self.from)
+    }
+}
+
+/// What a rescale was expected to bring; checked when `check_at` has come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Expectation {
+    /// When the rescale was asked for.
+    pub at: Timestamp,
+    /// When to look whether it came true.
+    pub check_at: Timestamp,
+    /// Expected capacity in records/s of each vertex that was changed, and what it was before.
+    pub capacity: BTreeMap<VertexId, (f64, f64)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn need(second: i64, wanted: u64) -> Need {
+        Need { at: Timestamp::from_millis(second * 1000), wanted: Parallelism::clamped(wanted) }
+    }
+
+    fn window(needs: &[(i64, u64)]) -> NeedWindow {
+        let mut window = NeedWindow::new(need(needs[0].0, needs[0].1));
+        for &(second, wanted) in &needs[1..] {
+            window.add(need(second, wanted), Duration::from_mins(1), Duration::from_secs(20));
+        }
+        window
+    }
+
+    #[test]
+    fn the_most_of_the_time_asked_for() {
+        let w = window(&[(0, 3), (10, 9), (20, 4), (30, 5), (40, 2)]);
+        for (from, most) in
+            [(-1, None), (0, Some(9)), (10, Some(9)), (11, Some(5)), (30, Some(5)), (31, Some(2))]
+        {
+            let got = w.most_since(Timestamp::from_millis(from * 1000)).map(Parallelism::get);
+            assert_eq!(got, most, "since second {from}");
+        }
+    }
+
+    #[test]
+    fn begins_anew_after_a_gap_or_a_clock_that_went_back() {
+        for late in [55, 5] {
+            let w = window(&[(0, 3), (10, 9), (30, 9), (late, 2)]);
+            assert_eq!(w.most_since(Timestamp::from_millis(0)), None);
+            assert_eq!(w.most().map(Parallelism::get), Some(2));
+        }
+    }
+
+    #[test]
+    fn forgets_what_is_older_than_it_keeps() {
+        let w = window(&[(0, 9), (20, 3), (40, 3), (60, 3), (80, 3)]);
+        assert_eq!(w.most().map(Parallelism::get), Some(3));
+    }
+}

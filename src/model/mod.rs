@@ -1,0 +1,20 @@
+//! The words of the domain as types: ids, units, time, a job's graph, what one poll saw, what was done before.
+//!
+//! Comes in: values from outside, turned away here when they are not finite or not possible. Goes out: plain, immutable
+//! data that every later stage may trust. This module must never do IO, read a clock, or decide anything.
+
+mod graph;
+mod ids;
+mod ledger;
+mod snapshot;
+mod time;
+mod units;
+
+pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
+pub use ids::{IdError, JobId, VertexId};
+pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Rescale, RescaleEnd};
+pub use snapshot::{
+    Cluster, FlinkVersion, JobState, Missed, MissedWhy, Observation, Reading, Scheduler, Slots, Snapshot,
+};
+pub use time::Timestamp;
+pub use units::{Parallelism, Rate, Seconds, UnitError, Utilization};

@@ -1,0 +1,8 @@
+//! From what is wanted to what is to be done: one complete, immutable [`Plan`] that leaves the actuator no choice.
+//!
+//! Comes in: a proposal, bounds, slots. Goes out: a target for every vertex, what it assumes, how to undo it, and the
+//! trail of limits that changed the proposal. This module must never decide whether now is the time: that is `guard`'s.
+
+mod types;
+
+pub use types::{Assumptions, Change, Direction, Limit, LimitedBy, Plan};

@@ -1,0 +1,103 @@
+//! What a plan is.
+
+use serde::Serialize;
+
+use crate::model::{JobId, Parallelism, Timestamp, VertexId};
+
+/// What is to be done to a job, with nothing left to choose.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Plan {
+    /// Which way it goes.
+    pub direction: Direction,
+    /// Every vertex of the job in the graph's order, changed or not: Flink wants them all.
+    pub changes: Vec<Change>,
+    /// Slots the job holds now.
+    pub slots_before: u32,
+    /// Slots the job needs after.
+    pub slots_after: u32,
+    /// TaskManagers that gives the job its slots, where their size is known.
+    pub replicas: Option<u32>,
+    /// What must still be so when it is carried out.
+    pub assumes: Assumptions,
+}
+
+impl Plan {
+    /// The changes that change something.
+    pub fn changed(&self) -> impl Iterator<Item = &Change> {
+        self.changes.iter().filter(|change| change.from != change.to)
+    }
+
+    /// The plan's undoing: every vertex back to where it was.
+    pub fn undo(&self) -> impl Iterator<Item = (VertexId, Parallelism)> + '_ {
+        self.changes.iter().map(|change| (change.vertex, change.from))
+    }
+}
+
+/// One vertex's part of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    /// The vertex.
+    pub vertex: VertexId,
+    /// Its name, for people.
+    pub name: String,
+    /// Its subtasks now.
+    pub from: Parallelism,
+    /// Its subtasks after.
+    pub to: Parallelism,
+}
+
+/// Which way a plan goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum Direction {
+    /// At least one vertex grows that needs it.
+    Up,
+    /// Nothing grows.
+    Down,
+}
+
+/// What must still be so when a plan is carried out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Assumptions {
+    /// The job's id.
+    pub job: JobId,
+    /// When the job last became RUNNING.
+    pub running_since: Option<Timestamp>,
+    /// Slots that must be there for it, this job's own included.
+    pub slots: u32,
+}
+
+/// One limit that changed what was proposed for one vertex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limit {
+    /// The vertex.
+    pub vertex: VertexId,
+    /// What limited it.
+    pub by: LimitedBy,
+    /// What was proposed until then.
+    pub before: Parallelism,
+    /// What it became.
+    pub after: Parallelism,
+}
+
+/// What can change a proposal; a closed list, fit for a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub enum LimitedBy {
+    /// The policy's least parallelism.
+    MinParallelism,
+    /// The policy's most parallelism.
+    MaxParallelism,
+    /// The vertex's number of key groups.
+    KeyGroups,
+    /// Alignment with the key groups.
+    Alignment,
+    /// The slots that are there, or that the most TaskManagers would give.
+    Slots,
+    /// What the scale-down window needed at its most.
+    ScaleDownWindow,
+    /// A vertex that is not short grows only as far as its part in the rescale goes.
+    NotShort,
+}
