@@ -8,8 +8,10 @@
 //! Everything between `observe` and `act` is one pure function, [`decide::decide`]. A module uses only modules above it
 //! in the list below; `tests/tidy.rs` holds the table.
 
+pub mod decide;
 pub mod guard;
 pub mod model;
 pub mod plan;
 pub mod policy;
+pub mod record;
 pub mod signals;

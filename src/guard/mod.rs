@@ -4,5 +4,7 @@
 //! reason against it. This module must never change a plan.
 
 mod hold;
+mod judge;
 
 pub use hold::{Hold, HoldKind};
+pub use judge::{Approved, Context, SAMPLES_NEEDED, is_stale, judge, not_running};

@@ -21,6 +21,9 @@ pub struct Ledger {
     pub needs: BTreeMap<VertexId, NeedWindow>,
     /// Pairs of parallelism and service time that were seen, from which the capacity curve is fitted.
     pub curves: BTreeMap<VertexId, Vec<CurvePoint>>,
+    /// How much less than its busy time says each vertex took in when it was full: its hottest subtask against the mean.
+    #[serde(default)]
+    pub skews: BTreeMap<VertexId, f64>,
     /// The rescale that is under way, if one is.
     pub attempt: Option<Attempt>,
     /// Rescales that have ended, oldest first.
@@ -95,9 +98,9 @@ impl NeedWindow {
             .then(|| self.entries.iter().find(|need| need.at >= from).map(|need| need.wanted))?
     }
 
-    /// The most that was wanted in all that is kept.
-    pub fn most(&self) -> Option<Parallelism> {
-        self.entries.front().map(|need| need.wanted)
+    /// When a need above `size` was last added.
+    pub fn last_above(&self, size: Parallelism) -> Option<Timestamp> {
+        self.entries.iter().rev().find(|need| need.wanted > size).map(|need| need.at)
     }
 }
 
@@ -116,7 +119,7 @@ pub struct CurvePoint {
 }
 
 /// A rescale that was asked for and has not ended.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     /// The job it was asked of.
@@ -129,6 +132,10 @@ pub struct Attempt {
     pub from: BTreeMap<VertexId, Parallelism>,
     /// Parallelism of every vertex that was asked for.
     pub to: BTreeMap<VertexId, Parallelism>,
+    /// Records/s that the sources were to take in when it was asked for.
+    pub load: f64,
+    /// Capacity in records/s of each vertex that grows: before, and as expected after.
+    pub expects: BTreeMap<VertexId, (f64, f64)>,
 }
 
 /// How a rescale ended.
@@ -169,6 +176,10 @@ pub struct Rescale {
     pub to: BTreeMap<VertexId, Parallelism>,
     /// Seconds for which the job did not run, where it was seen.
     pub downtime: Option<Seconds>,
+    /// Records/s that the sources were to take in when it was asked for.
+    pub load: f64,
+    /// Share of the expected gain in capacity that came true, once it has been checked.
+    pub brought: Option<f64>,
 }
 
 impl Rescale {
@@ -180,15 +191,13 @@ impl Rescale {
     }
 }
 
-/// What a rescale was expected to bring; checked when `check_at` has come.
+/// What the last rescale was expected to bring; looked at when `check_at` has come.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Expectation {
-    /// When the rescale was asked for.
-    pub at: Timestamp,
     /// When to look whether it came true.
     pub check_at: Timestamp,
-    /// Expected capacity in records/s of each vertex that was changed, and what it was before.
+    /// Capacity in records/s of each vertex that grew: before, and as expected after.
     pub capacity: BTreeMap<VertexId, (f64, f64)>,
 }
 
@@ -224,13 +233,23 @@ mod tests {
         for late in [55, 5] {
             let w = window(&[(0, 3), (10, 9), (30, 9), (late, 2)]);
             assert_eq!(w.most_since(Timestamp::from_millis(0)), None);
-            assert_eq!(w.most().map(Parallelism::get), Some(2));
+            assert_eq!(w.most_since(Timestamp::from_millis(late * 1000)).map(Parallelism::get), Some(2));
         }
     }
 
     #[test]
     fn forgets_what_is_older_than_it_keeps() {
         let w = window(&[(0, 9), (20, 3), (40, 3), (60, 3), (80, 3)]);
-        assert_eq!(w.most().map(Parallelism::get), Some(3));
+        assert_eq!(w.most_since(Timestamp::from_millis(0)).map(Parallelism::get), Some(3));
+        assert_eq!(w.last_above(Parallelism::clamped(3)), None);
+    }
+
+    #[test]
+    fn knows_when_more_was_last_needed() {
+        let w = window(&[(0, 3), (10, 9), (20, 4), (30, 5), (40, 2)]);
+        for (size, second) in [(9, None), (8, Some(10)), (4, Some(30)), (2, Some(30)), (1, Some(40))] {
+            let got = w.last_above(Parallelism::clamped(size)).map(|at| at.as_millis() / 1000);
+            assert_eq!(got, second, "above {size}");
+        }
     }
 }

@@ -3,6 +3,10 @@
 //! Comes in: a proposal, bounds, slots. Goes out: a target for every vertex, what it assumes, how to undo it, and the
 //! trail of limits that changed the proposal. This module must never decide whether now is the time: that is `guard`'s.
 
+mod align;
+mod make;
+mod slots;
 mod types;
 
+pub use make::{Made, make};
 pub use types::{Assumptions, Change, Direction, Limit, LimitedBy, Plan};

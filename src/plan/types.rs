@@ -20,6 +20,10 @@ pub struct Plan {
     pub replicas: Option<u32>,
     /// What must still be so when it is carried out.
     pub assumes: Assumptions,
+    /// Records/s that the sources are to take in, all together: what the plan is for.
+    pub load: f64,
+    /// Whether it brings a size back within its bounds, which need not pay for itself.
+    pub within_bounds_again: bool,
 }
 
 impl Plan {
@@ -35,7 +39,7 @@ impl Plan {
 }
 
 /// One vertex's part of a plan.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
     /// The vertex.
@@ -46,6 +50,10 @@ pub struct Change {
     pub from: Parallelism,
     /// Its subtasks after.
     pub to: Parallelism,
+    /// Records/s it can take in now.
+    pub capacity_before: Option<f64>,
+    /// Records/s it is expected to be able to take in after.
+    pub capacity_after: Option<f64>,
 }
 
 /// Which way a plan goes.
@@ -98,6 +106,6 @@ pub enum LimitedBy {
     Slots,
     /// What the scale-down window needed at its most.
     ScaleDownWindow,
-    /// A vertex that is not short grows only as far as its part in the rescale goes.
-    NotShort,
+    /// Nothing shrinks in a rescale that is for growing, and nothing grows in one that is for shrinking.
+    Direction,
 }

@@ -4,14 +4,40 @@
 //! vertex with the numbers it rests on. This module must never look at bounds, cooldowns or anything else that is not
 //! about need: that is `plan`'s and `guard`'s part.
 
+mod capacity;
+mod glob;
+mod load;
 mod proposal;
+mod restart;
 mod span;
 mod spec;
+#[cfg(test)]
+pub(crate) mod testing;
+mod throughput;
 
-pub use proposal::{Proposal, Want, Why};
+pub use proposal::{Found, Proposal, Want, Why};
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Behavior, Bounds, Budget, CatchUp, FlinkRef, Limits, Mechanism, Mode,
     ObservedOr, Policy, PolicyRef, PolicySpec, ReplicaBounds, Rule, ScalingRules, Throughput,
     UtilizationBand, VertexSpec, WorkloadRef,
 };
+
+use crate::model::{Ledger, Snapshot, Timestamp};
+use crate::signals::Signals;
+
+pub(crate) use restart::scale_down_window;
+
+/// What the rules of a policy ask for.
+pub fn propose(
+    signals: &Signals,
+    snapshot: &Snapshot,
+    policy: &Policy,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Proposal {
+    match policy.throughput() {
+        Some(rule) => throughput::propose(rule, signals, snapshot, policy, ledger, now),
+        None => Proposal::nothing(snapshot),
+    }
+}

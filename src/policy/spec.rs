@@ -6,8 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Span;
-use crate::model::Parallelism;
+use super::{Span, glob};
+use crate::model::{Parallelism, Vertex};
 
 /// What decides: the policy with the bounds of the job it is applied to. Recorded in journals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -40,10 +40,31 @@ impl Policy {
         }
     }
 
+    /// What is said of a vertex by name or id: the first entry that matches, with the bounds of the job where it says none.
+    pub(crate) fn for_vertex(&self, vertex: &Vertex) -> VertexRule {
+        let named = |spec: &&VertexSpec| {
+            glob::matches(&spec.name, &vertex.name) || vertex.id.to_string().eq_ignore_ascii_case(&spec.name)
+        };
+        let spec = self.vertices.iter().find(named);
+        VertexRule {
+            min: spec.and_then(|s| s.min).unwrap_or(self.parallelism.min),
+            max: spec.and_then(|s| s.max).unwrap_or(self.parallelism.max),
+            exclude: spec.is_some_and(|s| s.exclude),
+        }
+    }
+
     /// The throughput rule, if there is one.
     pub fn throughput(&self) -> Option<&Throughput> {
         self.spec.rules.iter().map(|Rule::Throughput(rule)| rule).next()
     }
+}
+
+/// What holds for one vertex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VertexRule {
+    pub(crate) min: Parallelism,
+    pub(crate) max: Parallelism,
+    pub(crate) exclude: bool,
 }
 
 /// How one job is to be scaled.
@@ -341,8 +362,6 @@ impl JsonSchema for ObservedOr {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Behavior {
-    /// Growing.
-    pub scale_up: ScalingRules,
     /// Shrinking.
     pub scale_down: ScalingRules,
 }
@@ -351,7 +370,7 @@ pub struct Behavior {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ScalingRules {
-    /// Seconds of past needs of which the safest counts; up: 0; down: sixty times the observed restart time, from 2
+    /// Seconds of past needs of which the largest counts; without it, sixty times the observed restart time, from 2
     /// minutes to an hour.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 3600))]

@@ -1,0 +1,163 @@
+//! Every reason against a plan, all of them at once.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Hold;
+use crate::model::{FlinkVersion, Ledger, Rescale, Scheduler, Snapshot, Timestamp};
+use crate::plan::{Direction, Made, Plan};
+use crate::policy::{Policy, Proposal};
+use crate::signals::{Signals, Trend};
+
+/// Samples that a decision rests on at the least: one shows a load, and the trend says whether it has been confirmed.
+pub const SAMPLES_NEEDED: u32 = 1;
+
+/// A poll is late when it is this many intervals old: two may be lost to a slow answer and a retry.
+const POLLS_UNTIL_STALE: u32 = 3;
+
+/// Flink fetches metrics every ten seconds unless told otherwise, and a fetch may just have been missed twice.
+const SAMPLE_STALE: Duration = Duration::from_secs(30);
+
+/// A rescale that brought less than this share of what was expected brought nothing (the Flink autoscaler's
+/// `scaling.effectiveness.threshold`).
+const BROUGHT_NOTHING: f64 = 0.1;
+
+/// What brought nothing is not tried again until the load is this much higher, or lower.
+const OTHER_LOAD: f64 = 0.1;
+
+/// Requirements can be set over REST from this version on (FLIP-291).
+const IN_PLACE_SINCE: FlinkVersion = FlinkVersion { major: 1, minor: 18, patch: 0 };
+
+/// A plan that nothing speaks against; only [`judge`] makes one, and an actuator takes nothing else.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Approved(Plan);
+
+impl Approved {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+}
+
+/// What a plan is judged by.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What the job was last seen to be.
+    pub snapshot: &'a Snapshot,
+    /// What it was doing.
+    pub signals: &'a Signals,
+    /// What was asked for.
+    pub proposal: &'a Proposal,
+    /// The policy.
+    pub policy: &'a Policy,
+    /// What was done before.
+    pub ledger: &'a Ledger,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Whether something seen at `at` is too old to act on at `now`.
+pub fn is_stale(at: Timestamp, policy: &Policy, now: Timestamp) -> bool {
+    now.since(at) > policy.poll.get() * POLLS_UNTIL_STALE
+}
+
+/// Why a job's numbers mean nothing at present, if they do not.
+pub fn not_running(snapshot: &Snapshot) -> Option<Hold> {
+    (!snapshot.is_fully_running()).then_some(Hold::JobNotRunning { state: snapshot.state })
+}
+
+/// Approves a plan, or says everything that speaks against it.
+///
+/// # Errors
+/// The plan, with every reason why not now.
+pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<Hold>)> {
+    let general = [unfit(context), changing(context), mechanism(context), cooldown(context), budget(context)];
+    let directed = match made.plan.direction {
+        Direction::Up => [slots(&made), brought_nothing(&made.plan, context), None],
+        Direction::Down if made.plan.within_bounds_again => [None, None, None],
+        Direction::Down => [window(&made), backlog(context), not_worth_it(&made.plan, context)],
+    };
+    let holds: Vec<Hold> = general.into_iter().chain(directed).flatten().collect();
+    if holds.is_empty() { Ok(Approved(made.plan)) } else { Err((made.plan, holds)) }
+}
+
+fn unfit(c: &Context<'_>) -> Option<Hold> {
+    let age = (c.policy.poll.get() * POLLS_UNTIL_STALE).max(SAMPLE_STALE);
+    if c.now.since(c.signals.at) > age {
+        return Some(Hold::Stale { last: Some(c.signals.at) });
+    }
+    let samples = c.signals.samples;
+    (samples < SAMPLES_NEEDED).then_some(Hold::WarmingUp { samples, needed: SAMPLES_NEEDED })
+}
+
+fn changing(c: &Context<'_>) -> Option<Hold> {
+    (c.signals.trend == Trend::Changing).then_some(Hold::LoadChanging)
+}
+
+fn mechanism(c: &Context<'_>) -> Option<Hold> {
+    let cluster = c.snapshot.cluster;
+    let detail = match cluster.scheduler {
+        _ if cluster.version < IN_PLACE_SINCE => {
+            format!("Flink {} cannot rescale a running job in place; 1.18 and later can", cluster.version)
+        }
+        Scheduler::Default => {
+            "the job runs under the default scheduler, which cannot rescale it in place; set \
+                               `jobmanager.scheduler: adaptive`"
+                .to_owned()
+        }
+        Scheduler::Reactive => "the job runs in reactive mode, which takes all slots there are; set \
+                                `jobmanager.scheduler: adaptive` instead of `scheduler-mode: reactive`"
+            .to_owned(),
+        Scheduler::Adaptive | Scheduler::Unknown => return None,
+    };
+    Some(Hold::MechanismUnavailable { detail })
+}
+
+fn cooldown(c: &Context<'_>) -> Option<Hold> {
+    let until = c.ledger.rescales.back()?.ended + c.policy.spec.limits.cooldown.get();
+    (until > c.now).then_some(Hold::Cooldown { until })
+}
+
+fn budget(c: &Context<'_>) -> Option<Hold> {
+    let budget = c.policy.spec.limits.rescales;
+    let from = c.now - budget.per.get();
+    let counted: Vec<&Rescale> =
+        c.ledger.rescales.iter().filter(|r| r.end.changed_the_job() && r.ended > from).collect();
+    let made = u32::try_from(counted.len()).unwrap_or(u32::MAX);
+    // The next may be made when all but `max - 1` of these are older than the period.
+    let last_in_the_way = counted.get(counted.len().checked_sub(budget.max.max(1) as usize)?)?;
+    Some(Hold::BudgetSpent { made, until: last_in_the_way.ended + budget.per.get() })
+}
+
+fn slots(made: &Made) -> Option<Hold> {
+    made.slots_have.map(|have| Hold::SlotsMissing { needed: made.plan.slots_after, have })
+}
+
+fn brought_nothing(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
+    let same = |rescale: &&Rescale| {
+        rescale.brought.is_some_and(|share| share < BROUGHT_NOTHING)
+            && (plan.load - rescale.load).abs() <= rescale.load * OTHER_LOAD
+            && plan.changes.iter().all(|change| rescale.to.get(&change.vertex) == Some(&change.to))
+    };
+    c.ledger.rescales.iter().rev().find(same).map(|rescale| Hold::BroughtNothing { tried: rescale.at })
+}
+
+fn window(made: &Made) -> Option<Hold> {
+    made.window_until.map(|until| Hold::ScaleDownStabilized { until })
+}
+
+fn backlog(c: &Context<'_>) -> Option<Hold> {
+    let records = c.proposal.backlog_standing;
+    (records > 0.0).then_some(Hold::BacklogStands { records })
+}
+
+/// The slots that are saved while the low load lasts, against those that stand still while the job restarts. A load that
+/// has been low for the whole window is expected to stay so for as long again.
+fn not_worth_it(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
+    let lasts = crate::policy::scale_down_window(c.policy, c.ledger).as_secs_f64();
+    let saved = f64::from(plan.slots_before.saturating_sub(plan.slots_after)) * lasts;
+    let cost = f64::from(plan.slots_before) * c.proposal.restart_seconds;
+    (saved < cost).then_some(Hold::NotWorthIt { saved, cost })
+}

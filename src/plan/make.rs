@@ -1,0 +1,221 @@
+//! A proposal, fitted to what is possible: one size for every vertex, with the trail of what limited it.
+
+use crate::model::{Ledger, Parallelism, Snapshot, Timestamp, Vertex};
+use crate::policy::{Policy, Proposal, Want, Why, scale_down_window};
+
+use super::align::aligned;
+use super::slots::{self, Demand};
+use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan};
+
+/// A plan, and what it waits for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Made {
+    /// The plan.
+    pub plan: Plan,
+    /// When the scale-down window will have passed, if it has not.
+    pub window_until: Option<Timestamp>,
+    /// Slots that are there, where the plan needs more.
+    pub slots_have: Option<u32>,
+}
+
+/// Makes a plan of a proposal; `None` when every vertex has the size it needs. Always with the trail of limits.
+pub fn make(
+    proposal: &Proposal,
+    snapshot: &Snapshot,
+    policy: &Policy,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> (Option<Made>, Vec<Limit>) {
+    let mut maker = Maker { proposal, snapshot, policy, limits: Vec::new() };
+    let Some(direction) = maker.direction() else {
+        return (None, maker.limits);
+    };
+    let wished = maker.wished(direction);
+    let made = match direction {
+        Direction::Up => maker.grow(wished),
+        Direction::Down => maker.shrink(wished, ledger, now),
+    };
+    (made, maker.limits)
+}
+
+struct Maker<'a> {
+    proposal: &'a Proposal,
+    snapshot: &'a Snapshot,
+    policy: &'a Policy,
+    limits: Vec<Limit>,
+}
+
+impl Maker<'_> {
+    fn vertex(&self, index: usize) -> &Vertex {
+        &self.snapshot.graph.vertices()[index]
+    }
+
+    fn limit(&mut self, index: usize, by: LimitedBy, before: Parallelism, after: Parallelism) -> Parallelism {
+        if before != after {
+            self.limits.push(Limit { vertex: self.vertex(index).id, by, before, after });
+        }
+        after
+    }
+
+    /// A size within the vertex's bounds: never above its key groups, whatever else is asked for.
+    fn bounds(&self, index: usize) -> (Parallelism, Parallelism) {
+        let (vertex, rule) = (self.vertex(index), self.policy.for_vertex(self.vertex(index)));
+        let most = rule.max.min(vertex.max_parallelism);
+        (rule.min.min(most), most)
+    }
+
+    fn is_outside_bounds(&self, index: usize, want: &Want) -> bool {
+        let (least, most) = self.bounds(index);
+        want.why != Why::Excluded && !(least..=most).contains(&want.current)
+    }
+
+    /// Up when anything is short, else down when anything is too large; `None` when nothing asks for another size.
+    fn direction(&self) -> Option<Direction> {
+        let wants = || self.proposal.wants.iter().enumerate();
+        let is_short = |(index, want): (usize, &Want)| match want.why {
+            Why::TargetRateAboveCapacity | Why::BacklogStands => {
+                // At its upper bound it stays short, and there is nothing to be done about it.
+                want.wanted > want.current && want.current < self.bounds(index).1
+            }
+            _ => self.is_outside_bounds(index, want) && want.current < self.bounds(index).0,
+        };
+        let is_large = |(index, want): (usize, &Want)| match want.why {
+            Why::UtilizationBelowBand => want.current > self.bounds(index).0,
+            _ => self.is_outside_bounds(index, want),
+        };
+        if wants().any(is_short) {
+            Some(Direction::Up)
+        } else {
+            wants().any(is_large).then_some(Direction::Down)
+        }
+    }
+
+    /// The size of every vertex as it is wished, within its bounds, aligned, and not against the direction.
+    fn wished(&mut self, direction: Direction) -> Vec<Parallelism> {
+        let proposal = self.proposal;
+        proposal
+            .wants
+            .iter()
+            .enumerate()
+            .map(|(index, want)| {
+                if want.why == Why::Excluded {
+                    return want.current;
+                }
+                let (least, most) = self.bounds(index);
+                let key_groups = self.vertex(index).max_parallelism;
+                let mut size =
+                    self.limit(index, LimitedBy::KeyGroups, want.wanted, want.wanted.min(key_groups));
+                size = self.limit(index, LimitedBy::MaxParallelism, size, size.min(most));
+                size = self.limit(index, LimitedBy::MinParallelism, size, size.max(least));
+                let aligned = aligned(size, index, &self.snapshot.graph, self.policy.spec.limits.alignment);
+                size = self.limit(index, LimitedBy::Alignment, size, aligned.clamp(least, most));
+                if self.is_outside_bounds(index, want) {
+                    return size;
+                }
+                let onward = match direction {
+                    Direction::Up => size.max(want.current),
+                    Direction::Down => size.min(want.current),
+                };
+                self.limit(index, LimitedBy::Direction, size, onward)
+            })
+            .collect()
+    }
+
+    /// As wished, as far as the slots go; with nothing gained by what there is, the wish itself, for the guard to hold.
+    fn grow(&mut self, wished: Vec<Parallelism>) -> Option<Made> {
+        let usable = slots::usable(self.snapshot, self.policy.replicas);
+        let demand = |sizes: &[Parallelism]| slots::needed(&self.snapshot.graph, sizes);
+        let short_of = usable.filter(|&have| demand(&wished) > have);
+        if let Some(have) = short_of {
+            let least: Vec<_> = self.proposal.wants.iter().map(|want| want.current).collect();
+            let fitted = slots::fit(&self.snapshot.graph, &Demand { least: &least, wished: &wished }, have);
+            if let Some(fitted) = fitted.filter(|fitted| self.grows_what_is_short(fitted)) {
+                for (index, (&before, &after)) in wished.iter().zip(&fitted).enumerate() {
+                    self.limit(index, LimitedBy::Slots, before, after);
+                }
+                return self.made(Direction::Up, &fitted);
+            }
+        }
+        let mut made = self.made(Direction::Up, &wished)?;
+        made.slots_have = short_of;
+        Some(made)
+    }
+
+    fn grows_what_is_short(&self, sizes: &[Parallelism]) -> bool {
+        self.proposal.wants.iter().zip(sizes).any(|(want, &size)| {
+            size > want.current && matches!(want.why, Why::TargetRateAboveCapacity | Why::BacklogStands)
+        })
+    }
+
+    /// As wished, but never below what the scale-down window needed at its most; with nothing gained by that yet, the wish
+    /// itself, for the guard to hold until the window has passed.
+    fn shrink(&mut self, wished: Vec<Parallelism>, ledger: &Ledger, now: Timestamp) -> Option<Made> {
+        let window = scale_down_window(self.policy, ledger);
+        // The window is let run on for two more polls when it is about to let go of more: one step of the load takes one
+        // rescale, though two samples saw its edge.
+        let soon = self.policy.poll.get() * 2;
+        let (mut sizes, mut passed, mut lets_go_soon) = (wished.clone(), now, false);
+        for (index, want) in self.proposal.wants.iter().enumerate() {
+            if wished[index] >= want.current || self.is_outside_bounds(index, want) {
+                continue;
+            }
+            let needs = ledger.needs.get(&self.vertex(index).id);
+            let most_since = |from| needs.and_then(|needs| needs.most_since(from));
+            let most = most_since(now - window).unwrap_or(want.current);
+            sizes[index] = most.clamp(wished[index], want.current);
+            lets_go_soon |= most > wished[index] && most_since(now + soon - window) < Some(most);
+            let last = needs.map_or(now, |needs| needs.last_above(wished[index]).unwrap_or(needs.since));
+            passed = passed.max(last + window);
+        }
+        let Some(mut made) = self.made(Direction::Down, &sizes) else {
+            let mut made = self.made(Direction::Down, &wished)?;
+            made.window_until = Some(passed);
+            return Some(made);
+        };
+        for (index, (&before, &after)) in wished.iter().zip(&sizes).enumerate() {
+            self.limit(index, LimitedBy::ScaleDownWindow, before, after);
+        }
+        made.window_until = lets_go_soon.then(|| now + soon);
+        Some(made)
+    }
+
+    /// The plan for these sizes; `None` when they are the ones there are.
+    fn made(&self, direction: Direction, sizes: &[Parallelism]) -> Option<Made> {
+        let wants = &self.proposal.wants;
+        if wants.iter().zip(sizes).all(|(want, &size)| want.current == size) {
+            return None;
+        }
+        let changes = sizes.iter().enumerate().map(|(index, &to)| Change {
+            vertex: self.vertex(index).id,
+            name: self.vertex(index).name.clone(),
+            from: wants[index].current,
+            to,
+            capacity_before: wants[index].capacity,
+            capacity_after: wants[index].curve.map(|curve| curve.capacity(to)),
+        });
+        let slots_after = slots::needed(&self.snapshot.graph, sizes);
+        let outside = |(index, want): (usize, &Want)| self.is_outside_bounds(index, want);
+        Some(Made {
+            plan: Plan {
+                direction,
+                changes: changes.collect(),
+                slots_before: slots::needed(&self.snapshot.graph, &self.snapshot.parallelism()),
+                slots_after,
+                replicas: self
+                    .snapshot
+                    .slots
+                    .and_then(|s| s.per_taskmanager())
+                    .map(|per| slots_after.div_ceil(per)),
+                assumes: Assumptions {
+                    job: self.snapshot.job,
+                    running_since: self.snapshot.running_since,
+                    slots: slots_after,
+                },
+                load: self.proposal.load,
+                within_bounds_again: wants.iter().enumerate().any(outside),
+            },
+            window_until: None,
+            slots_have: None,
+        })
+    }
+}

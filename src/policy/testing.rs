@@ -1,0 +1,138 @@
+//! Jobs for tests, as rows of data: a chain of vertices with given sizes and service times, fed at a given rate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::{
+    Cluster, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Parallelism, Reading, Rescale, RescaleEnd,
+    Scheduler, Seconds, Ship, Slots, Snapshot, Timestamp, Vertex, VertexId,
+};
+use crate::signals::{EdgeSignals, Estimate, Signals, Trend, VertexSignals};
+
+/// The moment at which tests begin.
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_795_000_000_000);
+
+/// An estimate without any doubt.
+pub(crate) fn estimate(mean: f64) -> Estimate {
+    Estimate { mean, low: mean, high: mean, samples: 3 }
+}
+
+/// A rescale that ended well, the `nth` of a day's, hour by hour.
+pub(crate) fn rescale(nth: usize, downtime: Option<f64>) -> Rescale {
+    let at = START + Duration::from_hours(u64::try_from(nth).unwrap_or(0));
+    Rescale {
+        at,
+        ended: at + Duration::from_secs(5),
+        end: RescaleEnd::Done,
+        from: BTreeMap::new(),
+        to: BTreeMap::new(),
+        downtime: downtime.and_then(|seconds| Seconds::new(seconds).ok()),
+        load: 0.0,
+        brought: None,
+    }
+}
+
+/// A job with what is known of it.
+#[derive(Clone)]
+pub(crate) struct Job {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) signals: Signals,
+    pub(crate) ledger: Ledger,
+    pub(crate) now: Timestamp,
+}
+
+impl Job {
+    /// A chain of vertices, each (parallelism, seconds per record); the first is a source. 128 key groups, 64 slots.
+    pub(crate) fn chain(vertices: &[(u64, f64)]) -> Self {
+        let graph = Graph::new(
+            (0..vertices.len())
+                .map(|v| Vertex {
+                    id: VertexId::from_bits(v as u128),
+                    name: format!("v{v}"),
+                    max_parallelism: Parallelism::clamped(128),
+                    slot_sharing_group: None,
+                })
+                .collect(),
+            (1..vertices.len()).map(|to| Edge { from: to - 1, to, ship: Ship::Hash }).collect(),
+        )
+        .expect("a chain is a graph");
+        let signals = Signals {
+            at: START,
+            window: Seconds::new(15.0).expect("finite"),
+            samples: 3,
+            trend: Trend::Steady,
+            vertices: vertices
+                .iter()
+                .map(|&(p, seconds)| VertexSignals {
+                    parallelism: Parallelism::clamped(p),
+                    rate_in: None,
+                    rate_out: None,
+                    service_time: (seconds > 0.0).then(|| estimate(seconds)),
+                    busy: None,
+                    back_pressured: Some(0.0),
+                    arrival: None,
+                    backlog: None,
+                    backlog_growth: None,
+                    records: 10_000.0,
+                })
+                .collect(),
+            edges: graph
+                .edges()
+                .iter()
+                .map(|_| EdgeSignals { flow: None, selectivity: Some(estimate(1.0)), flow_bound: None })
+                .collect(),
+        };
+        let snapshot = Snapshot {
+            at: START,
+            job: JobId::from_bits(1),
+            name: "orders".to_owned(),
+            state: JobState::Running,
+            running_since: Some(START - Duration::from_mins(10)),
+            restarting_since: None,
+            flink_now: START,
+            cluster: Cluster {
+                version: FlinkVersion { major: 2, minor: 3, patch: 0 },
+                scheduler: Scheduler::Adaptive,
+            },
+            slots: Some(Slots { at: START, total: 64, available: 60, taskmanagers: 8, jobs_running: 1 }),
+            vertices: vertices
+                .iter()
+                .map(|&(p, _)| Reading {
+                    parallelism: Parallelism::clamped(p),
+                    running: u32::try_from(p).unwrap_or(u32::MAX),
+                    read_records: Some(0),
+                    write_records: Some(0),
+                    busy_ms: Some(0),
+                    idle_ms: Some(0),
+                    back_pressured_ms: Some(0),
+                    pending_records: None,
+                })
+                .collect(),
+            graph: Arc::new(graph),
+        };
+        Self { snapshot, signals, ledger: Ledger::default(), now: START }
+    }
+
+    /// Records arrive at the source at this rate, and every vertex takes in what comes.
+    pub(crate) fn arriving(mut self, rate: f64) -> Self {
+        for (v, vertex) in self.signals.vertices.iter_mut().enumerate() {
+            vertex.rate_in = Some(estimate(rate));
+            vertex.rate_out = Some(estimate(rate));
+            vertex.arrival = (v == 0).then(|| estimate(rate));
+        }
+        self
+    }
+
+    /// So many records wait at the source.
+    pub(crate) fn backlog(mut self, records: f64) -> Self {
+        self.signals.vertices[0].backlog = Some(records);
+        self
+    }
+
+    /// So many records leave along an edge for each that comes in.
+    pub(crate) fn selectivity(mut self, edge: usize, selectivity: f64) -> Self {
+        self.signals.edges[edge].selectivity = Some(estimate(selectivity));
+        self
+    }
+}

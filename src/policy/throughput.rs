@@ -1,0 +1,196 @@
+//! As much as the records need that come in: `DS2`'s one pass through the graph (OSDI'18, eq. 7), with measured capacity
+//! curves, the backlog, and the cost of the restart itself.
+
+use crate::model::{Ledger, Parallelism, Snapshot, Timestamp};
+use crate::signals::{Needed, Signals};
+
+use super::capacity::{self, Capacity};
+use super::load::{self, CatchUp, Load};
+use super::{Policy, Proposal, Throughput, Want, Why, restart};
+
+/// A backlog stands when it is more than what arrives in so many seconds: less is on its way through any connector
+/// (fetch waits of half a second, batches, the age of the metrics).
+const STANDING_SECONDS: f64 = 3.0;
+
+/// Of a curve's best capacity, the share that is worth having: the last few per cent cost as many subtasks as all before.
+const WORTH_HAVING: f64 = 0.95;
+
+/// What the throughput rule asks for.
+pub(super) fn propose(
+    rule: &Throughput,
+    signals: &Signals,
+    snapshot: &Snapshot,
+    policy: &Policy,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Proposal {
+    let restart_seconds = restart::seconds(rule, ledger);
+    let catch_up = CatchUp { seconds: rule.catch_up.0.as_secs(), restart_seconds };
+    let loads = load::spread(signals, &snapshot.graph, catch_up);
+    let capacities = capacity::of_all(signals, snapshot, ledger, now);
+    let wants = loads
+        .iter()
+        .zip(&capacities)
+        .enumerate()
+        .map(|(vertex, (load, capacity))| {
+            let current = signals.vertices[vertex].parallelism;
+            let vertex = &snapshot.graph.vertices()[vertex];
+            if policy.for_vertex(vertex).exclude {
+                return Want::unchanged(current, Why::Excluded);
+            }
+            match (load, capacity) {
+                (Some(load), Some(capacity)) => want(rule, current, vertex.max_parallelism, load, capacity),
+                (load, _) => Want {
+                    target_rate: load.map(|l| l.after_restart),
+                    ..Want::unchanged(current, Why::NoSignal)
+                },
+            }
+        })
+        .collect();
+    let sources = || snapshot.graph.sources().map(|v| &signals.vertices[v]);
+    Proposal {
+        wants,
+        load: sources().filter_map(|source| source.arrival).map(|arrival| arrival.mean).sum(),
+        restart_seconds,
+        backlog_standing: sources()
+            .filter_map(|source| {
+                let (backlog, arrival) = (source.backlog?, source.arrival?.mean);
+                (backlog > arrival.max(0.0) * STANDING_SECONDS).then_some(backlog)
+            })
+            .sum(),
+    }
+}
+
+/// What one vertex needs.
+fn want(
+    rule: &Throughput,
+    current: Parallelism,
+    most: Parallelism,
+    load: &Load,
+    capacity: &Capacity,
+) -> Want {
+    let band = &rule.utilization;
+    let curve = capacity.curve;
+    let now = curve.capacity(current);
+    let (wanted, enough) = match curve.needed(load.after_restart, band.target, most) {
+        Needed::Enough(p) => (p, true),
+        // As much as it can be made to do, without paying for the last few per cent; never fewer than now, since it is short.
+        Needed::Unscalable { capacity: best, .. } => {
+            let worth = curve.needed(best * WORTH_HAVING, 1.0, most);
+            let p = if let Needed::Enough(p) = worth { p } else { current };
+            (if now >= best * WORTH_HAVING { current } else { p.max(current) }, false)
+        }
+    };
+    let why = if load.low > now * band.max {
+        match (enough, load.arrival > now * band.max) {
+            (false, _) if wanted <= current => Why::Unscalable,
+            (_, true) => Why::TargetRateAboveCapacity,
+            (_, false) => Why::BacklogStands,
+        }
+    } else if load.high < now * band.min && wanted < current {
+        Why::UtilizationBelowBand
+    } else {
+        Why::WithinBand
+    };
+    Want {
+        current,
+        wanted,
+        target_rate: Some(load.after_restart),
+        capacity: Some(now),
+        curve: Some(curve),
+        found: Some(capacity.found),
+        utilization: (now > 0.0).then(|| load.steady / now),
+        why,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Job, estimate};
+    use super::*;
+    use crate::model::{CurvePoint, Seconds};
+
+    fn proposal(job: &Job) -> Proposal {
+        let policy = Policy::default();
+        propose(&Throughput::default(), &job.signals, &job.snapshot, &policy, &job.ledger, job.now)
+    }
+
+    /// (wanted, why) of every vertex.
+    fn wants(job: &Job) -> Vec<(u32, Why)> {
+        proposal(job).wants.iter().map(|want| (want.wanted.get(), want.why)).collect()
+    }
+
+    #[test]
+    fn sizes_the_chain_of_the_brief_in_one_step() {
+        use Why::{
+            NoSignal, TargetRateAboveCapacity as Above, UtilizationBelowBand as Below, WithinBand as Within,
+        };
+        // Arrival 1500 and ten seconds of restart to catch up in 300: 1550/s x 4 ms / 0.7 = 8.9, x 1 ms / 0.7 = 2.2.
+        let steps = [
+            (500.0, (3, 1), [(3, Within), (1, Within)]),
+            (1500.0, (3, 1), [(9, Above), (3, Above)]),
+            (1500.0, (9, 3), [(9, Within), (3, Within)]),
+            (400.0, (9, 3), [(3, Below), (1, Below)]),
+        ];
+        for (rate, (parse, enrich), expected) in steps {
+            let job = Job::chain(&[(1, 0.0), (parse, 0.004), (enrich, 0.001)]).arriving(rate);
+            let all = [(1, NoSignal), expected[0], expected[1]];
+            assert_eq!(wants(&job), all, "{rate}/s at {parse} and {enrich}");
+        }
+    }
+
+    #[test]
+    fn a_backlog_that_takes_too_long_is_a_reason_of_its_own() {
+        // 900/s of 1000/s leaves 100/s: 30,000 records take as long as the catch-up time allows, 40,000 longer.
+        for (backlog, why) in
+            [(0.0, Why::WithinBand), (29_000.0, Why::WithinBand), (40_000.0, Why::BacklogStands)]
+        {
+            let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(900.0).backlog(backlog);
+            job.signals.vertices[0].back_pressured = Some(0.2);
+            assert_eq!(wants(&job)[1].1, why, "{backlog}");
+        }
+    }
+
+    #[test]
+    fn an_interval_that_straddles_the_band_is_no_reason() {
+        let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(1050.0);
+        let arrival = job.signals.vertices[0].arrival.as_mut().expect("a chain has arrivals");
+        arrival.low = 980.0;
+        assert_eq!(wants(&job)[1].1, Why::WithinBand);
+        job.signals.vertices[0].arrival = Some(estimate(1050.0));
+        assert_eq!(wants(&job)[1].1, Why::TargetRateAboveCapacity);
+    }
+
+    #[test]
+    fn adds_nothing_where_more_brings_nothing() {
+        // Two cores: capacity is 4,700/s whatever the size (control.md section 3).
+        let mut job = Job::chain(&[(1, 0.0), (4, 0.000_838)]).arriving(6000.0);
+        let id = job.snapshot.graph.vertices()[1].id;
+        let point = |p, ms: f64| CurvePoint {
+            parallelism: Parallelism::clamped(p),
+            service_time: Seconds::new(ms / 1e3).expect("finite"),
+            records: 1e5,
+            at: job.now,
+        };
+        job.ledger.curves.insert(id, vec![point(2, 0.427), point(4, 0.838)]);
+        assert_eq!(wants(&job)[1], (4, Why::Unscalable));
+    }
+
+    #[test]
+    fn leaves_alone_what_it_cannot_know() {
+        let mut job = Job::chain(&[(1, 0.0), (4, 0.004), (2, 0.001)]).arriving(900.0);
+        job.signals.vertices[1].service_time = None;
+        assert_eq!(wants(&job)[1], (4, Why::NoSignal));
+        job.signals.vertices[0].arrival = None;
+        assert_eq!(wants(&job)[2], (2, Why::NoSignal));
+    }
+
+    #[test]
+    fn a_backlog_stands_only_beyond_what_is_on_its_way() {
+        for (backlog, standing) in [(0.0, 0.0), (1_400.0, 0.0), (1_600.0, 1_600.0)] {
+            let got = proposal(&Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(500.0).backlog(backlog))
+                .backlog_standing;
+            assert!((got - standing).abs() < 1e-9, "{backlog}: {got}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What is kept of a job between cycles: what was seen of it, and what was done to it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Outcome;
+use super::attempt::{self, Ended};
+use crate::decide::{Decision, decide};
+use crate::guard::Approved;
+use crate::model::{Attempt, Ledger, Observation, Timestamp};
+use crate::policy::Policy;
+use crate::signals::History;
+
+use super::learn;
+
+/// A rescale that has not come about after this long is taken back. Flink 2.x may wait out a cooldown of 30 s, a checkpoint
+/// and 60 s for slots before it begins; what has not begun after five minutes (its own limit for slots at submission) will
+/// not.
+const GIVEN_UP_AFTER: Duration = Duration::from_mins(5);
+
+/// The state of one job's scaling.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    /// What was seen lately.
+    pub history: History,
+    /// What was done and learned.
+    pub ledger: Ledger,
+}
+
+impl State {
+    /// One cycle: takes in what was seen, decides, and remembers what is to be learned from it.
+    ///
+    /// Pure but for `self`: the same state, observation, policy and `now` give the same decision and the same next state.
+    pub fn cycle(&mut self, observation: &Observation, policy: &Policy, now: Timestamp) -> Decision {
+        let before = self.history.last().map(|snapshot| (snapshot.job, snapshot.graph.clone()));
+        self.history.push(observation);
+        if let Observation::Seen(snapshot) = observation {
+            if before.is_some_and(|(_, graph)| graph != snapshot.graph) {
+                learn::forget_graph(&mut self.ledger, snapshot);
+            }
+            if let Some(ended) =
+                self.ledger.attempt.as_ref().and_then(|attempt| attempt::ended(attempt, snapshot))
+            {
+                self.conclude(ended, now);
+            }
+        }
+        let decision = decide(&self.history, policy, &self.ledger, now);
+        if let Some(snapshot) = self.history.last() {
+            learn::from_decision(&mut self.ledger, &decision, snapshot, policy);
+        }
+        decision
+    }
+
+    /// Notes that an approved plan is about to be carried out. To be kept for good before anything is asked of Flink.
+    pub fn begin(&mut self, approved: &Approved, now: Timestamp) {
+        let plan = approved.plan();
+        let sizes = |size: fn(&crate::plan::Change) -> crate::model::Parallelism| {
+            plan.changes.iter().map(|change| (change.vertex, size(change))).collect()
+        };
+        let growing = plan.changed().filter(|change| change.to > change.from);
+        self.ledger.attempt = Some(Attempt {
+            job: plan.assumes.job,
+            at: now,
+            deadline: now + GIVEN_UP_AFTER,
+            from: sizes(|change| change.from),
+            to: sizes(|change| change.to),
+            load: plan.load,
+            expects: growing
+                .filter_map(|change| Some((change.vertex, (change.capacity_before?, change.capacity_after?))))
+                .collect(),
+        });
+    }
+
+    /// Notes what came of carrying a plan out, or of taking it back.
+    pub fn end(&mut self, outcome: &Outcome, now: Timestamp) {
+        match attempt::after(outcome) {
+            Some(ended) => self.conclude(ended, now),
+            // Asked for, and not there yet: what is seen of the job will tell.
+            None => {}
+        }
+    }
+
+    /// The rescale that has not come about in time, if there is one: it is to be taken back.
+    pub fn overdue(&self, now: Timestamp) -> Option<&Attempt> {
+        self.ledger.attempt.as_ref().filter(|attempt| now >= attempt.deadline)
+    }
+
+    fn conclude(&mut self, ended: Ended, now: Timestamp) {
+        if let Some(attempt) = self.ledger.attempt.take() {
+            self.ledger.expectation = attempt::expectation(&attempt, ended, now);
+            self.ledger.add_rescale(attempt::rescale(attempt, ended, now));
+        }
+    }
+}
