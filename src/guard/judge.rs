@@ -161,3 +161,163 @@ fn not_worth_it(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
     let cost = f64::from(plan.slots_before) * c.proposal.restart_seconds;
     (saved < cost).then_some(Hold::NotWorthIt { saved, cost })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Parallelism, RescaleEnd};
+    use crate::plan;
+    use crate::policy::testing::{Job, policy, rescale};
+    use crate::policy::{Budget, Span};
+
+    /// What speaks against the plan that a job's load asks for.
+    fn holds(job: &Job, policy: &Policy) -> Vec<&'static str> {
+        let proposal = job.proposal(policy);
+        let (made, _) = plan::make(&proposal, &job.snapshot, policy, &job.ledger, job.now);
+        let context = Context {
+            snapshot: &job.snapshot,
+            signals: &job.signals,
+            proposal: &proposal,
+            policy,
+            ledger: &job.ledger,
+            now: job.now,
+        };
+        match judge(made.expect("the job needs another size"), &context) {
+            Ok(_) => Vec::new(),
+            Err((_, holds)) => holds.iter().map(Hold::kind).collect(),
+        }
+    }
+
+    fn short() -> Job {
+        Job::chain(&[(1, 0.0), (3, 0.004), (1, 0.001)]).arriving(1500.0)
+    }
+
+    /// Nine subtasks where three are enough, and have been for two minutes.
+    fn large() -> Job {
+        Job::chain(&[(1, 0.0), (9, 0.004), (1, 0.001)])
+            .arriving(400.0)
+            .needed(120, &[1, 3, 1])
+            .needed(0, &[1, 3, 1])
+    }
+
+    fn rescaled(job: &mut Job, ended_seconds_ago: u64, end: RescaleEnd) {
+        let ended = job.now - Duration::from_secs(ended_seconds_ago);
+        // A second each, so that the window and the cost of a restart stay small.
+        job.ledger.add_rescale(Rescale { ended, end, ..rescale(0, Some(1.0)) });
+    }
+
+    #[test]
+    fn holds_for_every_reason_and_no_other() {
+        type Change = fn(&mut Job, &mut Policy);
+        let rows: [(&str, fn() -> Job, Change, &[&str]); 19] = [
+            ("up", short, |_, _| {}, &[]),
+            ("down", large, |j, _| rescaled(j, 3600, RescaleEnd::Done), &[]),
+            ("the load has just changed", short, |j, _| j.signals.trend = Trend::Changing, &["LoadChanging"]),
+            ("no sample", short, |j, _| j.signals.samples = 0, &["WarmingUp"]),
+            ("old samples", short, |j, _| j.signals.at = j.now - Duration::from_secs(31), &["Stale"]),
+            (
+                "default scheduler",
+                short,
+                |j, _| j.snapshot.cluster.scheduler = Scheduler::Default,
+                &["MechanismUnavailable"],
+            ),
+            (
+                "reactive",
+                short,
+                |j, _| j.snapshot.cluster.scheduler = Scheduler::Reactive,
+                &["MechanismUnavailable"],
+            ),
+            (
+                "Flink 1.17",
+                short,
+                |j, _| (j.snapshot.cluster.version.major, j.snapshot.cluster.version.minor) = (1, 17),
+                &["MechanismUnavailable"],
+            ),
+            (
+                "Flink 1.18",
+                short,
+                |j, _| (j.snapshot.cluster.version.major, j.snapshot.cluster.version.minor) = (1, 18),
+                &[],
+            ),
+            ("within the cooldown", short, |j, _| rescaled(j, 119, RescaleEnd::Done), &["Cooldown"]),
+            ("after the cooldown", short, |j, _| rescaled(j, 120, RescaleEnd::Done), &[]),
+            (
+                "what failed is not asked for again at once",
+                short,
+                |j, _| rescaled(j, 5, RescaleEnd::Failed),
+                &["Cooldown"],
+            ),
+            (
+                "the budget is spent",
+                short,
+                |j, p| {
+                    p.spec.limits.rescales = Budget { max: 2, per: Span::from_secs(3600) };
+                    rescaled(j, 3000, RescaleEnd::Done);
+                    rescaled(j, 2000, RescaleEnd::Partial);
+                },
+                &["BudgetSpent"],
+            ),
+            (
+                "what did not restart the job costs no budget",
+                short,
+                |j, p| {
+                    p.spec.limits.rescales = Budget { max: 2, per: Span::from_secs(3600) };
+                    rescaled(j, 3000, RescaleEnd::Done);
+                    rescaled(j, 2000, RescaleEnd::TimedOut);
+                },
+                &[],
+            ),
+            ("an unknown window", large, |j, _| j.ledger.needs.clear(), &["ScaleDownStabilized"]),
+            (
+                "a backlog stands",
+                large,
+                |j, _| {
+                    rescaled(j, 3600, RescaleEnd::Done);
+                    j.signals.vertices[0].backlog = Some(5000.0);
+                },
+                &["BacklogStands"],
+            ),
+            // Six of nine slots for a minute are 360 slot-seconds; ten seconds of nine are 90, fifty are 450.
+            ("worth it", large, |_, _| {}, &[]),
+            (
+                "not worth it",
+                large,
+                |j, _| {
+                    rescaled(j, 3600, RescaleEnd::Done);
+                    let last = j.ledger.rescales.back_mut().expect("just added");
+                    last.downtime = crate::model::Seconds::new(50.0).ok();
+                },
+                &["NotWorthIt"],
+            ),
+            (
+                "too few slots",
+                short,
+                |j, _| j.snapshot.slots.as_mut().expect("a row has slots").total = 3,
+                &["SlotsMissing"],
+            ),
+        ];
+        for (what, job, change, expected) in rows {
+            let (mut job, mut policy) = (job(), policy());
+            change(&mut job, &mut policy);
+            assert_eq!(holds(&job, &policy), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_same_that_brought_nothing_is_not_tried_again_at_the_same_load() {
+        for (brought, load, expected) in [
+            (Some(0.05), 1500.0, &["BroughtNothing"][..]),
+            (Some(0.5), 1500.0, &[]),
+            (None, 1500.0, &[]),
+            (Some(0.05), 1300.0, &[]),
+        ] {
+            let mut job = short();
+            rescaled(&mut job, 3600, RescaleEnd::Done);
+            let ids = job.snapshot.graph.vertices().iter().map(|v| v.id);
+            let last = job.ledger.rescales.back_mut().expect("just added");
+            (last.brought, last.load) = (brought, load);
+            last.to = ids.zip([1, 9, 3].map(Parallelism::clamped)).collect();
+            assert_eq!(holds(&job, &policy()), expected, "{brought:?} at {load}");
+        }
+    }
+}

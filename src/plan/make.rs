@@ -219,3 +219,160 @@ impl Maker<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Slots;
+    use crate::policy::testing::{Job, START, policy};
+    use crate::policy::{Alignment, Bounds, ReplicaBounds, VertexSpec};
+
+    fn size(p: u64) -> Parallelism {
+        Parallelism::clamped(p)
+    }
+
+    fn made(job: &Job, policy: &Policy) -> (Option<Made>, Vec<Limit>) {
+        make(&job.proposal(policy), &job.snapshot, policy, &job.ledger, job.now)
+    }
+
+    /// The planned sizes, and what limited them in order.
+    fn sizes(job: &Job, policy: &Policy) -> (Option<Vec<u32>>, Vec<LimitedBy>) {
+        let (made, limits) = made(job, policy);
+        let sizes = made.map(|made| made.plan.changes.iter().map(|change| change.to.get()).collect());
+        (sizes, limits.iter().map(|limit| limit.by).collect())
+    }
+
+    fn short() -> Job {
+        Job::chain(&[(1, 0.0), (3, 0.004), (1, 0.001)]).arriving(1500.0)
+    }
+
+    #[test]
+    fn every_limit_changes_the_proposal_in_its_turn() {
+        use LimitedBy::{Alignment as Aligned, MaxParallelism, MinParallelism, Slots as TooFewSlots};
+        type Change = fn(&mut Job, &mut Policy);
+        let rows: [(&str, Change, [u32; 3], &[LimitedBy]); 8] = [
+            ("as the load needs it", |_, _| {}, [1, 9, 3], &[]),
+            (
+                "the job's bounds",
+                |_, p| p.parallelism = Bounds { min: size(2), max: size(6) },
+                [2, 6, 3],
+                &[MinParallelism, MaxParallelism],
+            ),
+            (
+                "a vertex's own bounds",
+                |_, p| p.vertices = vec![vertex("v1", None, Some(5)), vertex("*", Some(4), None)],
+                [4, 5, 4],
+                &[MinParallelism, MaxParallelism, MinParallelism],
+            ),
+            (
+                "its alignment",
+                |_, p| p.spec.limits.alignment = Alignment::Even,
+                [1, 16, 4],
+                &[Aligned, Aligned],
+            ),
+            (
+                "never above its bounds for alignment's sake",
+                |_, p| {
+                    p.spec.limits.alignment = Alignment::Even;
+                    p.parallelism.max = size(12);
+                },
+                [1, 12, 4],
+                &[Aligned, Aligned],
+            ),
+            (
+                "the slots that are there",
+                |j, _| j.snapshot.slots = Some(slots(6, 2)),
+                [1, 6, 2],
+                &[TooFewSlots, TooFewSlots],
+            ),
+            (
+                "the most TaskManagers",
+                |j, p| {
+                    j.snapshot.slots = Some(slots(16, 4));
+                    p.replicas = ReplicaBounds { min: None, max: Some(2) };
+                },
+                [1, 8, 3],
+                &[TooFewSlots],
+            ),
+            ("what the policy leaves alone", |_, p| p.vertices = vec![excluded("v1")], [1, 3, 3], &[]),
+        ];
+        for (what, change, expected, limits) in rows {
+            let (mut job, mut policy) = (short(), policy());
+            change(&mut job, &mut policy);
+            assert_eq!(sizes(&job, &policy), (Some(expected.to_vec()), limits.to_vec()), "{what}");
+        }
+    }
+
+    fn vertex(name: &str, min: Option<u64>, max: Option<u64>) -> VertexSpec {
+        VertexSpec { name: name.to_owned(), min: min.map(size), max: max.map(size), exclude: false }
+    }
+
+    fn excluded(name: &str) -> VertexSpec {
+        VertexSpec { exclude: true, ..vertex(name, None, None) }
+    }
+
+    fn slots(total: u32, taskmanagers: u32) -> Slots {
+        Slots { at: START, total, available: 0, taskmanagers, jobs_running: 1 }
+    }
+
+    #[test]
+    fn with_no_slot_to_spare_the_wish_is_kept_for_the_guard_to_hold() {
+        let mut job = short();
+        job.snapshot.slots = Some(slots(3, 1));
+        let (made, _) = made(&job, &policy());
+        let made = made.expect("it is short");
+        assert_eq!((made.plan.slots_after, made.slots_have), (9, Some(3)));
+    }
+
+    #[test]
+    fn a_size_outside_its_bounds_comes_back_whatever_the_load() {
+        for (bounds, expected, direction) in [
+            ((4, 6), [4, 6, 4], Direction::Up),
+            ((1, 6), [1, 6, 3], Direction::Down),
+            ((1, 9), [1, 9, 3], Direction::Down),
+        ] {
+            let job = Job::chain(&[(1, 0.0), (9, 0.004), (3, 0.001)]).arriving(1500.0);
+            let mut policy = policy();
+            policy.parallelism = Bounds { min: size(bounds.0), max: size(bounds.1) };
+            match made(&job, &policy).0 {
+                Some(made) => {
+                    assert_eq!(made.plan.changes.iter().map(|c| c.to.get()).collect::<Vec<_>>(), expected);
+                    assert_eq!((made.plan.direction, made.plan.within_bounds_again), (direction, true));
+                }
+                None => assert_eq!(expected, [1, 9, 3], "within its bounds"),
+            }
+        }
+    }
+
+    #[test]
+    fn shrinks_to_what_the_window_needed_at_its_most() {
+        // (needs as (seconds ago, size of v1), planned size of v1, seconds until the window has passed)
+        for (needs, planned, until) in [
+            (&[][..], 3, Some(60)),
+            (&[(30, 3)], 3, Some(30)),
+            (&[(90, 3), (30, 3)], 3, None),
+            (&[(90, 9), (45, 9), (5, 3)], 3, Some(15)),
+            (&[(90, 9), (61, 9), (40, 5), (5, 3)], 5, None),
+            (&[(90, 9), (61, 9), (55, 5), (5, 3)], 5, Some(10)),
+        ] {
+            let mut job = Job::chain(&[(1, 0.0), (9, 0.004), (1, 0.001)]).arriving(400.0);
+            for &(ago, size) in needs {
+                job = job.needed(ago, &[1, size, 1]);
+            }
+            let made = made(&job, &policy()).0.expect("it is too large");
+            let wait = made.window_until.map(|at| at.since(job.now).as_secs());
+            assert_eq!((made.plan.changes[1].to.get(), wait), (planned, until), "{needs:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_to_do_is_no_plan() {
+        let job = Job::chain(&[(1, 0.0), (9, 0.004), (3, 0.001)]).arriving(1500.0);
+        assert_eq!(sizes(&job, &policy()), (None, vec![]));
+        let at_its_bound = Policy { parallelism: Bounds { min: size(1), max: size(3) }, ..policy() };
+        assert_eq!(
+            sizes(&Job::chain(&[(1, 0.0), (3, 0.004)]).arriving(1500.0), &at_its_bound),
+            (None, vec![])
+        );
+    }
+}

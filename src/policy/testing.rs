@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Cluster, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Parallelism, Reading, Rescale, RescaleEnd,
-    Scheduler, Seconds, Ship, Slots, Snapshot, Timestamp, Vertex, VertexId,
+    Cluster, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Need, NeedWindow, Parallelism, Reading,
+    Rescale, RescaleEnd, Scheduler, Seconds, Ship, Slots, Snapshot, Timestamp, Vertex, VertexId,
 };
+use crate::policy::{Policy, Proposal, Rule, Span, Throughput, propose};
 use crate::signals::{EdgeSignals, Estimate, Signals, Trend, VertexSignals};
 
 /// The moment at which tests begin.
@@ -135,4 +136,31 @@ impl Job {
         self.signals.edges[edge].selectivity = Some(estimate(selectivity));
         self
     }
+
+    /// Every vertex has needed what these say since as long before now.
+    pub(crate) fn needed(mut self, seconds_ago: u64, sizes: &[u64]) -> Self {
+        for (vertex, &size) in self.snapshot.graph.vertices().iter().zip(sizes) {
+            let need =
+                Need { at: self.now - Duration::from_secs(seconds_ago), wanted: Parallelism::clamped(size) };
+            self.ledger
+                .needs
+                .entry(vertex.id)
+                .and_modify(|window| window.add(need, Duration::from_hours(1), Duration::from_hours(1)))
+                .or_insert_with(|| NeedWindow::new(need));
+        }
+        self
+    }
+
+    /// What the rules of a policy ask for this job.
+    pub(crate) fn proposal(&self, policy: &Policy) -> Proposal {
+        propose(&self.signals, &self.snapshot, policy, &self.ledger, self.now)
+    }
+}
+
+/// The throughput rule with its defaults, polled every 5 s, with a scale-down window of one minute.
+pub(crate) fn policy() -> Policy {
+    let mut policy = Policy { poll: Span::from_secs(5), ..Policy::default() };
+    policy.spec.rules.push(Rule::Throughput(Throughput::default()));
+    policy.spec.behavior.scale_down.stabilization_window_seconds = Some(60);
+    policy
 }
