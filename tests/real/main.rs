@@ -1,0 +1,7 @@
+//! Tests on real Flink clusters. One program, so that it links once and its tests run side by side.
+#![cfg(feature = "daemon")]
+
+#[path = "../testbed/mod.rs"]
+mod testbed;
+
+mod testbed_works;

@@ -1,0 +1,32 @@
+//! Where the jars of a Flink version and of our jobs are, after `tests/testbed/install` has put them there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+/// A Flink version in the cache folder.
+pub(super) struct Installed {
+    /// The full version, as `2.3.0`.
+    pub(super) version: String,
+    /// The folder that holds `lib/` and `plugins/`.
+    pub(super) home: PathBuf,
+    /// Our jobs, compiled against it.
+    pub(super) jobs: PathBuf,
+}
+
+/// Installs a version, named by its line (`2.3`) or in full, unless it is there already.
+pub(super) fn install(version: &str) -> Result<Installed> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/install");
+    let run = Command::new(&script)
+        .arg(version)
+        .output()
+        .with_context(|| format!("cannot run {}", script.display()))?;
+    if !run.status.success() {
+        bail!("tests/testbed/install {version} failed:\n{}", String::from_utf8_lossy(&run.stderr));
+    }
+    let line = String::from_utf8(run.stdout)?;
+    let mut parts = line.trim_end().split('\t');
+    let mut part = || parts.next().with_context(|| format!("tests/testbed/install printed {line:?}"));
+    Ok(Installed { version: part()?.to_owned(), home: part()?.into(), jobs: part()?.into() })
+}
