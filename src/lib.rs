@@ -8,6 +8,7 @@
 //! Everything between `observe` and `act` is one pure function, [`decide::decide`]. A module uses only modules above it
 //! in the list below; `tests/tidy.rs` holds the table.
 
+pub mod config;
 pub mod decide;
 pub mod guard;
 pub mod model;

@@ -101,24 +101,31 @@ pub struct AutoscalerSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FlinkRef {
     /// Flink's REST endpoint, with any URL prefix: http://orders-rest:8081
+    #[schemars(extend("format" = "http-url", "pattern" = "^https?://[^/?#@\\s]+(/[^?#\\s]*)?$"))]
     pub url: String,
     /// The job's name or id; may be left out when the cluster runs one job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub job: Option<String>,
     /// How often the job is polled.
     #[serde(default = "default_poll")]
+    #[schemars(extend("x-minimum" = "1s", "x-why" = "more often is load for the JobManager and tells nothing new"))]
     pub poll: Span,
     /// Time limit of one request.
     #[serde(default = "default_timeout")]
+    #[schemars(extend("x-minimum" = "100ms", "x-why" = "a JobManager that collects garbage takes longer"))]
     pub timeout: Span,
     /// A file with the certificate authority (PEM) that signed Flink's certificate; the system's own otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub ca_file: Option<String>,
     /// A file with a client certificate and its key (PEM), where Flink asks for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub client_cert_file: Option<String>,
     /// A file with a bearer token for a proxy before Flink; read again when it changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
     pub token_file: Option<String>,
 }
 
@@ -137,10 +144,13 @@ fn default_timeout() -> Span {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkloadRef {
     /// The API version, such as apps/v1.
+    #[schemars(length(min = 1))]
     pub api_version: String,
     /// The kind, such as Deployment.
+    #[schemars(length(min = 1))]
     pub kind: String,
     /// The name.
+    #[schemars(length(min = 1))]
     pub name: String,
 }
 
@@ -169,6 +179,7 @@ pub enum Mechanism {
 /// Bounds of a vertex's parallelism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-order" = ["min <= max"]))]
 pub struct Bounds {
     /// Never fewer subtasks than this.
     #[serde(default = "one")]
@@ -197,6 +208,7 @@ fn most() -> Parallelism {
 /// Bounds of the number of TaskManagers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-order" = ["min <= max"]))]
 pub struct ReplicaBounds {
     /// Never fewer TaskManagers than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -211,6 +223,7 @@ pub struct ReplicaBounds {
 /// What is different for the vertices of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-order" = ["min <= max"]))]
 pub struct VertexSpec {
     /// The vertex's name or id; `*` stands for any text, `?` for one character.
     #[schemars(length(min = 1))]
@@ -233,6 +246,7 @@ pub struct VertexSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyRef {
     /// The policy's name.
+    #[schemars(length(min = 1))]
     pub name: String,
 }
 
@@ -272,7 +286,7 @@ pub struct Throughput {
     /// How full a vertex may be.
     pub utilization: UtilizationBand,
     /// In what time a backlog is to be gone.
-    #[schemars(with = "Option<Span>")]
+    #[schemars(with = "Span", extend("x-minimum" = "1s", "x-why" = "no size works a backlog off in no time"))]
     pub catch_up: CatchUp,
     /// How long a restart takes: `observed`, or a fixed time.
     pub restart: ObservedOr,
@@ -293,6 +307,7 @@ impl Default for CatchUp {
 /// How full a vertex may be: target rate over capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(extend("x-order" = ["min < target", "target <= max"]))]
 pub struct UtilizationBand {
     /// A new size is chosen to be this full.
     #[schemars(range(min = 0.05, max = 1.0))]
@@ -354,7 +369,11 @@ impl JsonSchema for ObservedOr {
     }
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "string", "pattern": r"^(observed|0|([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+)$"})
+        schemars::json_schema!({
+            "type": "string",
+            "format": "duration-or-observed",
+            "pattern": r"^(observed|0|([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+)$",
+        })
     }
 }
 
@@ -404,6 +423,7 @@ pub struct Budget {
     #[schemars(range(min = 1))]
     pub max: u32,
     /// In this long.
+    #[schemars(extend("x-minimum" = "1m", "x-why" = "in a shorter time the cooldown is the limit"))]
     pub per: Span,
 }
 

@@ -1,0 +1,124 @@
+//! What no single field can get wrong: documents that contradict each other, fields that contradict each other across a
+//! document. Looks at the trees, so that it says its part also of documents in which other things are wrong.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::error::{ConfigError, Problem};
+use super::load::{AUTOSCALER, Document, POLICY};
+use super::yaml::{Node, Value};
+
+/// All that does not go together.
+pub(super) fn check(documents: &[Document<'_>]) -> Vec<ConfigError> {
+    let mut errors = Vec::new();
+    names(documents, &mut errors);
+    jobs(documents, &mut errors);
+    for document in documents {
+        vertex_bounds(document, &mut errors);
+        rules(document, &mut errors);
+    }
+    errors
+}
+
+/// A name is there once for its kind and namespace.
+fn names(documents: &[Document<'_>], errors: &mut Vec<ConfigError>) {
+    let mut seen: HashMap<_, &Document<'_>> = HashMap::new();
+    for document in documents {
+        let kind = [AUTOSCALER, POLICY].into_iter().find(|kind| document.kind() == Some(kind));
+        let (Some(kind), Some(name)) = (kind, document.name()) else { continue };
+        match seen.get(&(kind, document.namespace(), name)) {
+            Some(first) => errors.push(document.error(
+                &["metadata", "name"],
+                Problem::DuplicateName { kind, name: name.to_owned(), other: first.place() },
+            )),
+            None => {
+                seen.insert((kind, document.namespace(), name), document);
+            }
+        }
+    }
+}
+
+/// A job has one autoscaler: two would undo each other's work.
+fn jobs(documents: &[Document<'_>], errors: &mut Vec<ConfigError>) {
+    let path = ["spec", "flink", "job"];
+    let mut clusters: BTreeMap<&str, Vec<&Document<'_>>> = BTreeMap::new();
+    for document in documents.iter().filter(|document| document.kind() == Some(AUTOSCALER)) {
+        if let Some(url) = document.text(&["spec", "flink", "url"]) {
+            clusters.entry(url.trim_end_matches('/')).or_default().push(document);
+        }
+    }
+    let who = |document: &Document<'_>| (document.name().unwrap_or("?").to_owned(), document.place());
+    for cluster in clusters.values() {
+        let mut seen: HashMap<Option<&str>, &Document<'_>> = HashMap::new();
+        for &document in cluster {
+            let first = *seen.entry(document.text(&path)).or_insert(document);
+            if !std::ptr::eq(first, document) {
+                let (name, other) = who(first);
+                errors.push(document.error(&path, Problem::SameJob { name, other }));
+            }
+        }
+        // Without a name, a job is its cluster's only one: the same as any that has a name.
+        let named = cluster.iter().find(|document| document.text(&path).is_some());
+        if let (Some(nameless), Some(named)) = (seen.get(&None), named) {
+            let (name, other) = who(named);
+            errors.push(nameless.error(&path, Problem::OnlyJob { name, other }));
+        }
+    }
+}
+
+/// A vertex without a bound of its own has the job's, which must not contradict the one that it has.
+fn vertex_bounds(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
+    let own = |node: &Node, field: &str| Some((whole(node.get(field)?)?, node.get(field)?.at));
+    let general = |field| whole(document.find(&["spec", "parallelism", field])?);
+    let vertices = document.find(&["spec", "vertices"]).map(Node::items).unwrap_or_default();
+    for (index, vertex) in vertices.iter().enumerate() {
+        let mut clash = |field: &str, value: i128, relation, other: &str, bound: i128, mend: &str, at| {
+            errors.push(document.source.error(
+                at,
+                format!("spec.vertices[{index}].{field}"),
+                Problem::Order {
+                    value: value.to_string(),
+                    relation,
+                    other: format!("spec.parallelism.{other}"),
+                    other_value: bound.to_string(),
+                    mend: mend.to_owned(),
+                },
+            ));
+        };
+        match (own(vertex, "min"), own(vertex, "max")) {
+            (Some((min, at)), None) => {
+                if let Some(max) = general("max").filter(|max| min > *max) {
+                    clash("min", min, "above", "max", max, "lower it or give this vertex a max", at);
+                }
+            }
+            (None, Some((max, at))) => {
+                if let Some(min) = general("min").filter(|min| max < *min) {
+                    clash("max", max, "below", "min", min, "raise it or give this vertex a min", at);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn whole(node: &Node) -> Option<i128> {
+    match &node.value {
+        Value::Number(number) => number.whole,
+        _ => None,
+    }
+}
+
+/// A second throughput rule would say nothing that one cannot.
+fn rules(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
+    const RULE: &str = "throughput";
+    let rules = document.find(&["spec", "rules"]).map(Node::items).unwrap_or_default();
+    let mut first = None;
+    for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.get(RULE).is_some()) {
+        match first {
+            None => first = Some(rule.at.line),
+            Some(first) => {
+                let problem = Problem::RepeatedRule { rule: RULE, first };
+                errors.push(document.source.error(rule.at, format!("spec.rules[{index}]"), problem));
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The forms that a text or a number may have to have, by the word that the schema's `format` gives them.
+
+use crate::policy::{ObservedOr, Span};
+
+/// A form of texts.
+pub(super) struct Format {
+    /// The word in the schema.
+    name: &'static str,
+    /// What is expected, in a message.
+    pub(super) expected: &'static str,
+    /// Why a text is not of this form.
+    pub(super) check: fn(&str) -> Result<(), String>,
+}
+
+/// The forms that there are. The schema's `pattern`s say the same to those who do not know these words.
+const FORMATS: [Format; 5] = [
+    Format { name: "duration", expected: "a length of time such as 90s, 5m or 1h30m", check: duration },
+    Format {
+        name: "duration-or-observed",
+        expected: "`observed` or a length of time such as 90s",
+        check: duration_or_observed,
+    },
+    Format { name: "http-url", expected: "a URL such as http://orders-rest:8081", check: http_url },
+    Format { name: "dns-label", expected: "a name such as streams", check: dns_label },
+    Format { name: "dns-subdomain", expected: "a name such as orders", check: dns_subdomain },
+];
+
+/// The form of this name.
+pub(super) fn find(name: &str) -> Option<&'static Format> {
+    FORMATS.iter().find(|format| format.name == name)
+}
+
+/// The least and the largest number of a format.
+pub(super) fn range(name: &str) -> Option<(f64, f64)> {
+    Some(match name {
+        "uint8" => (0.0, f64::from(u8::MAX)),
+        "uint16" => (0.0, f64::from(u16::MAX)),
+        "uint32" => (0.0, f64::from(u32::MAX)),
+        "int32" => (f64::from(i32::MIN), f64::from(i32::MAX)),
+        "double" => (f64::MIN, f64::MAX),
+        _ => return None,
+    })
+}
+
+fn duration(text: &str) -> Result<(), String> {
+    text.parse::<Span>().map(|_| ()).map_err(|error| error.to_string())
+}
+
+fn duration_or_observed(text: &str) -> Result<(), String> {
+    ObservedOr::try_from(text.to_owned()).map(|_| ())
+}
+
+/// A name as Kubernetes has it for a namespace (RFC 1123): the same names are good in files and in a cluster.
+fn dns_label(text: &str) -> Result<(), String> {
+    name(text, 63)?;
+    if label(text) { Ok(()) } else { Err(letters(text, "and `-`")) }
+}
+
+/// A name as Kubernetes has it for most resources: labels with dots between them.
+fn dns_subdomain(text: &str) -> Result<(), String> {
+    name(text, 253)?;
+    if text.split('.').all(label) { Ok(()) } else { Err(letters(text, "`-` and `.`")) }
+}
+
+fn name(text: &str, most: usize) -> Result<(), String> {
+    match text.len() {
+        0 => Err("a name must not be empty".to_owned()),
+        length if length > most => Err(format!("a name has at most {most} characters, not {length}")),
+        _ => Ok(()),
+    }
+}
+
+fn label(text: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    text.bytes().all(|b| inner(b) || b == b'-')
+        && text.bytes().next().is_some_and(inner)
+        && text.bytes().next_back().is_some_and(inner)
+}
+
+fn letters(text: &str, others: &str) -> String {
+    format!(
+        "a name has lower-case letters, digits, {others}, with a letter or digit at both ends, not {text:?}"
+    )
+}
+
+/// An endpoint of Flink's: with a host, perhaps a port and a prefix, and nothing after it.
+fn http_url(text: &str) -> Result<(), String> {
+    let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
+        return Err(format!("expected http:// or https:// and a host, not {text:?}"));
+    };
+    let (authority, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(format!("a URL has no blanks in it, unlike {text:?}"));
+    }
+    if text.contains(['?', '#']) {
+        return Err(format!("the URL is that of the REST endpoint, without `?` and `#`, unlike {text:?}"));
+    }
+    if authority.contains('@') {
+        // Not repeated in the message, which may go to a log.
+        return Err("no user and password in the URL; put a bearer token in a file and name it in tokenFile"
+            .to_owned());
+    }
+    if prefix.contains("//") {
+        return Err(format!("an empty step (`//`) in the URL's path {prefix:?}"));
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => {
+            let (host, after) = v6.split_once(']').ok_or_else(|| format!("`]` is missing in {text:?}"))?;
+            host.parse::<std::net::Ipv6Addr>().map_err(|_| format!("{host:?} is no IPv6 address"))?;
+            (host, after.strip_prefix(':').or((!after.is_empty()).then_some("")))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    if host.is_empty() {
+        return Err(format!("there is no host in {text:?}"));
+    }
+    if !host.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '.' | '_' | ':')) {
+        return Err(format!("{host:?} is no host"));
+    }
+    match port.map(str::parse::<u16>) {
+        None | Some(Ok(1..)) => Ok(()),
+        Some(_) => Err(format!("a port is a number from 1 to 65535, not {:?}", port.unwrap_or_default())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn knows_an_endpoint_from_what_is_none() {
+        for (url, problem) in [
+            ("http://orders-rest:8081", None),
+            ("https://flink.example.org/orders/", None),
+            ("http://[::1]:8081/x", None),
+            ("http://10.0.0.1", None),
+            ("orders-rest:8081", Some("expected http:// or https:// and a host, not \"orders-rest:8081\"")),
+            ("ftp://x", Some("expected http:// or https:// and a host, not \"ftp://x\"")),
+            ("http://", Some("there is no host in \"http://\"")),
+            ("http://:8081", Some("there is no host in \"http://:8081\"")),
+            ("http://x:0", Some("a port is a number from 1 to 65535, not \"0\"")),
+            ("http://x:99999", Some("a port is a number from 1 to 65535, not \"99999\"")),
+            ("http://x:", Some("a port is a number from 1 to 65535, not \"\"")),
+            ("http://[::1", Some("`]` is missing in \"http://[::1\"")),
+            ("http://[x]", Some("\"x\" is no IPv6 address")),
+            ("http://[::1]8081", Some("a port is a number from 1 to 65535, not \"\"")),
+            ("http://<host>:8081", Some("\"<host>\" is no host")),
+            ("http://x y", Some("a URL has no blanks in it, unlike \"http://x y\"")),
+            ("http://x//y", Some("an empty step (`//`) in the URL's path \"//y\"")),
+            (
+                "http://x/?a=b",
+                Some("the URL is that of the REST endpoint, without `?` and `#`, unlike \"http://x/?a=b\""),
+            ),
+            (
+                "http://me:secret@x",
+                Some(
+                    "no user and password in the URL; put a bearer token in a file and name it in tokenFile",
+                ),
+            ),
+        ] {
+            assert_eq!(http_url(url).err().as_deref(), problem, "{url}");
+        }
+    }
+
+    #[test]
+    fn takes_the_names_that_kubernetes_takes() {
+        for (name, as_label, as_subdomain) in [
+            ("orders", true, true),
+            ("orders-2", true, true),
+            ("a.b", false, true),
+            ("Orders", false, false),
+            ("-a", false, false),
+            ("a-", false, false),
+            ("a..b", false, false),
+            ("", false, false),
+            ("a_b", false, false),
+            ("ä", false, false),
+        ] {
+            assert_eq!(dns_label(name).is_ok(), as_label, "{name}");
+            assert_eq!(dns_subdomain(name).is_ok(), as_subdomain, "{name}");
+        }
+        assert!(dns_label(&"a".repeat(63)).is_ok() && dns_label(&"a".repeat(64)).is_err());
+    }
+}

@@ -1,0 +1,30 @@
+//! What people write: from the text of configuration files to autoscalers with their policies.
+//!
+//! Comes in: [`Source`]s, which somebody else has read, and a [`Library`] of policies. Goes out: a [`Config`], or every
+//! mistake of every file at once, each with its place, what was found and what to write instead. This module must never
+//! stop at the first mistake, never guess what was meant without saying so, and never touch a file itself.
+//!
+//! One definition serves all: the types of [`policy`](crate::policy) and of [`document`] become the JSON schema
+//! ([`schema`]), and that is what trees are checked against (`check`), what the reference page lists, and what the types
+//! are read from afterwards.
+
+pub mod builtin;
+mod check;
+mod choice;
+mod consistency;
+pub mod document;
+mod error;
+mod format;
+mod library;
+mod load;
+mod nearest;
+mod path;
+pub mod schema;
+mod source;
+mod yaml;
+
+pub use error::{ConfigError, ConfigErrors, Position, Problem};
+pub use library::Library;
+pub use load::{Autoscaler, Config, load, load_policy};
+pub use nearest::Hint;
+pub use source::Source;
