@@ -9,6 +9,8 @@
 //! in the list below; `tests/tidy.rs` holds the table.
 
 pub mod config;
+#[cfg(feature = "daemon")]
+pub mod daemon;
 pub mod decide;
 pub mod guard;
 pub mod model;

@@ -4,6 +4,7 @@
 //! This module must never open a file or read a clock: the daemon does, and hands in what it read.
 
 mod attempt;
+pub mod journal;
 mod learn;
 mod outcome;
 mod state;
