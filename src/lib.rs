@@ -8,12 +8,16 @@
 //! Everything between `observe` and `act` is one pure function, [`decide::decide`]. A module uses only modules above it
 //! in the list below; `tests/tidy.rs` holds the table.
 
+#[cfg(feature = "daemon")]
+pub mod act;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod decide;
 pub mod guard;
 pub mod model;
+#[cfg(feature = "daemon")]
+pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod record;

@@ -1,0 +1,104 @@
+//! Rescaling in place: the adaptive scheduler is told what every vertex may have (`PUT .../resource-requirements`).
+
+use tokio::time::Instant;
+
+use super::check::{Found, Objection, objection};
+use crate::guard::{Approved, Hold};
+use crate::model::{Attempt, JobId, Ledger, Timestamp};
+use crate::observe::flink::{FlinkClient, FlinkError, Refusal, Requirements};
+use crate::plan::Plan;
+use crate::record::Outcome;
+
+/// Carries a plan out, if all that it assumes is still so. `ledger` tells what was asked for before.
+///
+/// The outcome is [`Outcome::Applied`] as soon as Flink has taken the request, and also when that cannot be known: what is
+/// then seen of the job tells.
+pub async fn rescale(client: &FlinkClient, approved: &Approved, ledger: &Ledger, now: Timestamp) -> Outcome {
+    carry_out(client, approved.plan(), ledger, now).await
+}
+
+async fn carry_out(client: &FlinkClient, plan: &Plan, ledger: &Ledger, now: Timestamp) -> Outcome {
+    let found = match look(client, plan.assumes.job, now).await {
+        Ok(found) => found,
+        Err(error) => return refused(&error),
+    };
+    match objection(plan, ledger, &found) {
+        Some(Objection::Superseded(change)) => return Outcome::Superseded { detail: change.to_string() },
+        Some(Objection::Held(hold)) => return Outcome::Held { found: Some(hold) },
+        None => {}
+    }
+    let wanted = Requirements::of(plan.changes.iter().map(|change| (change.vertex, change.to)));
+    match ask(client, plan.assumes.job, &wanted).await {
+        Ok(()) => Outcome::Applied,
+        Err(error) => refused(&error),
+    }
+}
+
+/// Takes a rescale back that has not come about: what every vertex had is asked for again.
+pub async fn roll_back(client: &FlinkClient, attempt: &Attempt) -> Outcome {
+    let before = Requirements::of(attempt.from.iter().map(|(&vertex, &size)| (vertex, size)));
+    match ask(client, attempt.job, &before).await {
+        Ok(()) => Outcome::RolledBack { detail: "the job did not reach its new size in time".to_owned() },
+        Err(error) => refused(&error),
+    }
+}
+
+/// What the plan is checked against, all asked for at once.
+async fn look(client: &FlinkClient, job: JobId, now: Timestamp) -> Result<Found, FlinkError> {
+    let until = Instant::now() + client.timeout();
+    let (requirements, state, view, overview) = tokio::try_join!(
+        client.requirements(job, until),
+        client.job_state(job, until),
+        client.job(job, until),
+        client.overview(until),
+    )?;
+    Ok(Found { state, view, requirements, slots: overview.slots(now) })
+}
+
+/// Asks for the sizes. When no answer comes, looks whether they were taken; if not, asks once more, for the same request
+/// twice is the same as once.
+async fn ask(client: &FlinkClient, job: JobId, wanted: &Requirements) -> Result<(), FlinkError> {
+    let until = || Instant::now() + client.timeout();
+    match client.set_requirements(job, wanted, until()).await {
+        Err(error) if error.may_have_worked() => {
+            tracing::warn!(%error, "no answer to a request for another size; looking whether it was taken");
+        }
+        answer => return answer,
+    }
+    match client.requirements(job, until()).await {
+        Ok(found) if found == *wanted => return Ok(()),
+        // Still no word of Flink: it may have taken the request, and observation will tell.
+        Err(error) if error.may_have_worked() => return Ok(()),
+        Ok(_) | Err(_) => {}
+    }
+    match client.set_requirements(job, wanted, until()).await {
+        Err(error) if error.may_have_worked() => Ok(()),
+        answer => answer,
+    }
+}
+
+/// What a refusal means for the plan.
+fn refused(error: &FlinkError) -> Outcome {
+    let unavailable = |detail: &str| Outcome::Held {
+        found: Some(Hold::MechanismUnavailable { detail: detail.to_owned() }),
+    };
+    match error.refusal() {
+        Some(Refusal::NotAdaptive) => unavailable(
+            "the job's scheduler takes no resource requirements; set jobmanager.scheduler: adaptive in Flink's configuration",
+        ),
+        Some(Refusal::Reactive) => unavailable(
+            "the job runs in reactive mode, which takes no resource requirements; remove scheduler-mode: reactive and set \
+             jobmanager.scheduler: adaptive in Flink's configuration",
+        ),
+        Some(Refusal::NoSuchPath) => {
+            unavailable("this Flink has no resource requirements over REST; they came with Flink 1.18")
+        }
+        Some(Refusal::UnknownJob) => Outcome::Superseded { detail: "the job is gone".to_owned() },
+        Some(Refusal::Conflict) => {
+            Outcome::Superseded { detail: "somebody else was changing the job's requirements".to_owned() }
+        }
+        Some(Refusal::NotAllowed | Refusal::Unavailable | Refusal::Other) | None => {
+            Outcome::Failed { detail: error.to_string() }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Carrying out what was approved, and nothing else.
+//!
+//! Comes in: an [`Approved`](crate::guard::Approved) plan, which only `guard` can make. Goes out: an
+//! [`Outcome`](crate::record::Outcome). This module must never choose: it looks once more whether what the plan assumes is
+//! still so, and then does all of it or nothing.
+
+mod check;
+mod in_place;
+
+pub use in_place::{rescale, roll_back};

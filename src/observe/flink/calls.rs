@@ -1,0 +1,126 @@
+//! The calls that Tidegate makes, one function each.
+
+use std::fmt::Write as _;
+
+use reqwest::Method;
+use tokio::time::Instant;
+
+use super::client::FlinkClient;
+use super::error::FlinkError;
+use super::wire::{Config, JobView, Listed, Metric, Overview, Requirements, Settings, Status, sum_of};
+use crate::model::{JobId, JobState, VertexId};
+
+impl FlinkClient {
+    /// `GET /config`: the first call, so what cannot be read is not Flink.
+    pub(super) async fn config(&self, until: Instant) -> Result<Config, FlinkError> {
+        self.get("/config", until).await?.read_first()
+    }
+
+    /// `GET /jobmanager/config`.
+    pub(super) async fn settings(&self, until: Instant) -> Result<Settings, FlinkError> {
+        self.get("/jobmanager/config", until).await?.read()
+    }
+
+    /// `GET /overview`.
+    pub(crate) async fn overview(&self, until: Instant) -> Result<Overview, FlinkError> {
+        self.get("/overview", until).await?.read()
+    }
+
+    /// `GET /jobs/overview`.
+    pub(super) async fn jobs(&self, until: Instant) -> Result<Vec<Listed>, FlinkError> {
+        self.get("/jobs/overview", until).await?.read()
+    }
+
+    /// `GET /jobs/:id`: state and sizes up to 3 s old.
+    pub(crate) async fn job(&self, job: JobId, until: Instant) -> Result<JobView, FlinkError> {
+        self.metrics(&format!("/jobs/{job}"), until).await?.read()
+    }
+
+    /// `GET /jobs/:id/status`: the state as it is now.
+    pub(crate) async fn job_state(&self, job: JobId, until: Instant) -> Result<JobState, FlinkError> {
+        let status: Status = self.get(&format!("/jobs/{job}/status"), until).await?.read()?;
+        Ok(status.status)
+    }
+
+    /// The cheapest request that makes the JobManager fetch metrics. What it answers does not matter.
+    pub(super) async fn prime(&self, job: JobId, until: Instant) -> Result<(), FlinkError> {
+        self.metrics(&format!("/jobs/{job}/metrics?get=numRestarts"), until).await.map(drop)
+    }
+
+    /// The metrics that a vertex has, handed to `with`.
+    pub(super) async fn list<T>(
+        &self,
+        job: JobId,
+        vertex: VertexId,
+        until: Instant,
+        with: impl FnOnce(&[Metric<'_>]) -> T,
+    ) -> Result<T, FlinkError> {
+        let body = self.metrics(&format!("/jobs/{job}/vertices/{vertex}/subtasks/metrics"), until).await?;
+        Ok(with(&body.read::<Vec<Metric<'_>>>()?))
+    }
+
+    /// The sum of metrics of a vertex over all of its subtasks; `None` when one of them is not there.
+    pub(super) async fn sum(
+        &self,
+        job: JobId,
+        vertex: VertexId,
+        ids: &[String],
+        until: Instant,
+    ) -> Result<Option<u64>, FlinkError> {
+        let get = ids.iter().map(|id| encoded(id)).collect::<Vec<_>>().join(",");
+        let path = format!("/jobs/{job}/vertices/{vertex}/subtasks/metrics?get={get}&agg=sum");
+        let body = self.metrics(&path, until).await?;
+        Ok(sum_of(&body.read::<Vec<Metric<'_>>>()?, ids))
+    }
+
+    /// `GET /jobs/:id/resource-requirements`.
+    pub(crate) async fn requirements(&self, job: JobId, until: Instant) -> Result<Requirements, FlinkError> {
+        self.get(&format!("/jobs/{job}/resource-requirements"), until).await?.read()
+    }
+
+    /// `PUT /jobs/:id/resource-requirements`. Flink answers when it has taken them, not when they have taken effect.
+    pub(crate) async fn set_requirements(
+        &self,
+        job: JobId,
+        requirements: &Requirements,
+        until: Instant,
+    ) -> Result<(), FlinkError> {
+        let body = serde_json::to_vec(requirements).expect("a map of numbers by id");
+        let path = format!("/jobs/{job}/resource-requirements");
+        self.change(Method::PUT, &path, body, until).await.map(drop)
+    }
+
+    /// A GET that makes the JobManager fetch metrics when its store is old enough.
+    async fn metrics(&self, path: &str, until: Instant) -> Result<super::client::Body, FlinkError> {
+        let sent = Instant::now();
+        let answer = self.get(path, until).await;
+        if answer.is_ok() {
+            self.freshness(|freshness| freshness.asked(sent, Instant::now()));
+        }
+        answer
+    }
+}
+
+/// A metric's id as a part of a query. Operators' names may hold anything but space, dot, colon and comma.
+fn encoded(id: &str) -> String {
+    let mut text = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            text.push(char::from(byte));
+        } else {
+            write!(text, "%{byte:02X}").expect("a string takes all");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encodes_what_has_a_meaning_in_a_query() {
+        let id = "Source__a/b%20+&(v2)é.pendingRecords";
+        assert_eq!(encoded(id), "Source__a%2Fb%2520%2B%26%28v2%29%C3%A9.pendingRecords");
+    }
+}

@@ -1,0 +1,269 @@
+//! A client of one Flink REST endpoint that is gentle with it: kept-alive connections, limits of rate, time and size,
+//! and retries of reads only.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use governor::clock::{Clock, DefaultClock};
+use governor::{DefaultDirectRateLimiter, Jitter, Quota};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use reqwest::{Method, Response, Url};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::connection::Connection;
+use super::error::{Asked, FlinkError};
+use super::fault;
+use super::freshness::Freshness;
+use super::wire::Answer;
+use crate::policy::FlinkRef;
+
+/// Requests a second to one endpoint. A JobManager answers several thousand; 1,500 jobs of one source at the default poll
+/// send 450. It is there to bound what a fault of ours could do.
+const REQUESTS_PER_SECOND: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
+
+/// How often a read is asked again. A leader election or a pod that is being replaced takes longer than any retry would;
+/// these are for the one connection that broke.
+const RETRIES: u32 = 2;
+
+/// Pause before the first retry; three times as long before the second. Up to as much again is added at random, so that
+/// many jobs do not come back at once.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
+
+/// The largest answer that is read. `/jobs/:id` has about 1 KiB per vertex, a list of metrics 50 bytes per metric.
+const MOST_BYTES: usize = 32 << 20;
+
+/// A client of one Flink REST endpoint; clones share its connections and limits.
+#[derive(Clone)]
+pub struct FlinkClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// Without a slash at its end.
+    base: String,
+    timeout: Duration,
+    connection: Connection,
+    limiter: DefaultDirectRateLimiter,
+    clock: DefaultClock,
+    freshness: Mutex<Freshness>,
+}
+
+impl FlinkClient {
+    /// A client of the endpoint that `flink` names. Reads the files that it names; connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the URL or one of the files cannot be used.
+    pub fn new(flink: &FlinkRef) -> Result<Self, FlinkError> {
+        let (base, https) = base_url(&flink.url)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                base,
+                timeout: flink.timeout.get(),
+                connection: Connection::new(flink, https)?,
+                limiter: DefaultDirectRateLimiter::direct(Quota::per_second(REQUESTS_PER_SECOND)),
+                clock: DefaultClock::default(),
+                freshness: Mutex::new(Freshness::default()),
+            }),
+        })
+    }
+
+    /// The endpoint's URL, without a slash at its end.
+    pub fn url(&self) -> &str {
+        &self.inner.base
+    }
+
+    /// The time limit of one request.
+    pub fn timeout(&self) -> Duration {
+        self.inner.timeout
+    }
+
+    /// Looks at, or changes, what is known of the age of Flink's metrics. Shared by all jobs of the endpoint, for they
+    /// share its metric store.
+    pub(super) fn freshness<T>(&self, with: impl FnOnce(&mut Freshness) -> T) -> T {
+        with(&mut self.inner.freshness.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Asks for something, and once or twice more when that is likely to help and there is time for it.
+    pub(super) async fn get(&self, path: &str, until: Instant) -> Result<Body, FlinkError> {
+        let mut pause = RETRY_PAUSE;
+        for _ in 0..RETRIES {
+            match self.send(Method::GET, path, None, until).await {
+                Err(error) if error.is_passing() => {
+                    let pause_now = Jitter::up_to(pause) + pause;
+                    if Instant::now() + pause_now >= until {
+                        return Err(error);
+                    }
+                    tracing::debug!(%error, "asking again");
+                    sleep(pause_now).await;
+                    pause *= 3;
+                }
+                done => return done,
+            }
+        }
+        self.send(Method::GET, path, None, until).await
+    }
+
+    /// Asks Flink to change something: once, whatever comes of it.
+    pub(super) async fn change(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        until: Instant,
+    ) -> Result<Body, FlinkError> {
+        self.send(method, path, Some(body), until).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        until: Instant,
+    ) -> Result<Body, FlinkError> {
+        let asked = self.asked(&method, path);
+        let started = Instant::now();
+        let deadline = until.min(started + self.inner.timeout);
+        let after = deadline.saturating_duration_since(started);
+        if !self.admitted(deadline).await {
+            return Err(FlinkError::TimedOut { asked, after });
+        }
+        let way = self.inner.connection.way();
+        let mut request = way.http.request(method, &*asked.url);
+        if let Some(authorization) = way.authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        let answer = async {
+            match request.send().await {
+                Ok(response) => read(asked.clone(), response, after).await,
+                Err(error) => Err(fault::transport(asked.clone(), &error, after)),
+            }
+        };
+        timeout_at(deadline, answer)
+            .await
+            .unwrap_or_else(|_| Err(FlinkError::TimedOut { asked: asked.clone(), after }))
+    }
+
+    /// Waits for the rate limit; not beyond `deadline`.
+    async fn admitted(&self, deadline: Instant) -> bool {
+        while let Err(not_yet) = self.inner.limiter.check() {
+            let wait = not_yet.wait_time_from(self.inner.clock.now());
+            if Instant::now() + wait >= deadline {
+                return false;
+            }
+            sleep(wait).await;
+        }
+        true
+    }
+
+    fn asked(&self, method: &Method, path: &str) -> Asked {
+        let method = match *method {
+            Method::PUT => "PUT",
+            Method::POST => "POST",
+            _ => "GET",
+        };
+        Asked { method, url: format!("{}{path}", self.inner.base).into() }
+    }
+}
+
+/// The body of a successful answer.
+#[derive(Debug)]
+pub(super) struct Body {
+    asked: Asked,
+    bytes: Vec<u8>,
+}
+
+impl Body {
+    /// What it says.
+    pub(super) fn read<'a, T: Answer<'a>>(&'a self) -> Result<T, FlinkError> {
+        T::read(&self.bytes)
+            .map_err(|error| fault::unreadable(self.asked.clone(), &self.bytes, &error.to_string()))
+    }
+
+    /// What it says, where anything else than that is not Flink.
+    pub(super) fn read_first<'a, T: Answer<'a>>(&'a self) -> Result<T, FlinkError> {
+        T::read(&self.bytes)
+            .map_err(|error| fault::not_flink(self.asked.clone(), &self.bytes, &error.to_string()))
+    }
+}
+
+async fn read(asked: Asked, mut response: Response, after: Duration) -> Result<Body, FlinkError> {
+    let status = response.status();
+    let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
+    let mut bytes =
+        Vec::with_capacity(response.content_length().map_or(0, |length| length.min(1 << 16)) as usize);
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if bytes.len() + chunk.len() > MOST_BYTES => {
+                let what = format!("more than {} MiB", MOST_BYTES >> 20);
+                return Err(FlinkError::NotUnderstood { asked, what });
+            }
+            Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
+            Ok(None) if status.is_success() => return Ok(Body { asked, bytes }),
+            Ok(None) => return Err(fault::status(asked, status, &bytes, location.as_deref())),
+            Err(error) => return Err(fault::transport(asked, &error, after)),
+        }
+    }
+}
+
+/// The URL without a slash at its end, and whether it is https.
+fn base_url(text: &str) -> Result<(String, bool), FlinkError> {
+    // The text itself may hold a password, so messages show what is left without one.
+    let wrong =
+        |shown: &str, what: &str| FlinkError::Url { url: fault::one_line(shown), what: what.to_owned() };
+    let expected = "expected http://HOST:PORT or https://HOST:PORT, with any prefix";
+    let mut url =
+        Url::parse(text.trim()).map_err(|_| wrong(text.rsplit('@').next().unwrap_or(text), expected))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        let shown = url.host_str().unwrap_or_default();
+        return Err(wrong(shown, "credentials do not belong into a url; name a file in flink.tokenFile"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        url.set_query(None);
+        url.set_fragment(None);
+        return Err(wrong(url.as_str(), "what follows ? or # has no meaning here"));
+    }
+    let https = match url.scheme() {
+        "http" => false,
+        "https" => true,
+        _ => return Err(wrong(url.as_str(), expected)),
+    };
+    Ok((url.as_str().trim_end_matches('/').to_owned(), https))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn takes_urls_with_any_prefix_and_nothing_secret() {
+        for (text, expected) in [
+            ("http://flink:8081", Ok("http://flink:8081")),
+            ("http://flink:8081/", Ok("http://flink:8081")),
+            (" https://host/team/flink// ", Ok("https://host/team/flink")),
+            ("http://[::1]:8081", Ok("http://[::1]:8081")),
+            ("flink:8081", Err("http://HOST:PORT")),
+            ("ftp://flink", Err("http://HOST:PORT")),
+            ("", Err("http://HOST:PORT")),
+            ("http://", Err("http://HOST:PORT")),
+            ("http://me:secret@flink:8081", Err("flink.tokenFile")),
+            ("http://me:secret@:8081", Err("http://HOST:PORT")),
+            ("http://flink:8081?token=secret", Err("?")),
+        ] {
+            match (base_url(text), expected) {
+                (Ok((base, https)), Ok(expected)) => {
+                    assert_eq!((base.as_str(), https), (expected, expected.starts_with("https")));
+                }
+                (Err(error), Err(part)) => {
+                    assert!(error.to_string().contains(part), "{error}");
+                    assert!(!error.to_string().contains("secret"), "{error}");
+                }
+                (got, _) => panic!("{text}: {got:?}"),
+            }
+        }
+    }
+}

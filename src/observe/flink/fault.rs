@@ -1,0 +1,279 @@
+//! From what the network, TLS and HTTP say when something fails to a [`FlinkError`] that a person can act on.
+
+use std::error::Error;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use rustls::{AlertDescription, CertificateError};
+
+use super::error::{Asked, FlinkError, Refusal};
+use super::wire;
+
+/// A message is for one line of a log.
+const MOST_CHARS: usize = 300;
+
+/// A request that was not answered, or not to its end.
+pub(super) fn transport(asked: Asked, error: &reqwest::Error, after: Duration) -> FlinkError {
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return FlinkError::Tls { asked, what: tls_sentence(tls) };
+    }
+    if error.is_timeout() {
+        return FlinkError::TimedOut { asked, after };
+    }
+    let innermost = chain(error).last().map_or_else(String::new, ToString::to_string);
+    // hyper's words for bytes that do not begin as an answer of HTTP does; its error type is not within reach here.
+    if innermost.starts_with("invalid HTTP") {
+        let what = if asked.url.starts_with("http:") {
+            "what answers does not speak plain HTTP; where security.ssl.rest.enabled is on, the url begins with https"
+        } else {
+            "what answers does not speak HTTP"
+        };
+        return FlinkError::NotFlink { asked, what: what.to_owned() };
+    }
+    let what = match find::<io::Error>(error).map(io::Error::kind) {
+        _ if error.is_dns() => "there is no host of that name".to_owned(),
+        Some(ErrorKind::ConnectionRefused) => {
+            "connection refused; is Flink up, and is this its rest.port?".to_owned()
+        }
+        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof) => {
+            "the connection broke before the answer was complete".to_owned()
+        }
+        _ => one_line(&innermost),
+    };
+    FlinkError::Unreachable { asked, what }
+}
+
+/// An answer whose status is not a success.
+pub(super) fn status(asked: Asked, status: StatusCode, body: &[u8], location: Option<&str>) -> FlinkError {
+    if status.is_redirection() {
+        let to = location.map_or_else(String::new, |to| format!(" to {}", one_line(without_query(to))));
+        return FlinkError::NotFlink {
+            asked,
+            what: format!("the answer leads elsewhere{to}, as to a login"),
+        };
+    }
+    let said = wire::errors(body);
+    let refusal = refusal(status, said.as_deref());
+    let message = match (said.as_deref(), refusal) {
+        (_, Refusal::NotAllowed) => {
+            "not allowed; a proxy before Flink asks for flink.tokenFile or flink.clientCertFile".to_owned()
+        }
+        (Some(errors), _) => first_line(errors),
+        (None, Refusal::Unavailable) => "a proxy before Flink answers that Flink is not there".to_owned(),
+        // An error that is not in Flink's own form is somebody else's.
+        (None, _) => return FlinkError::NotFlink { asked, what: format!("{status}, {}", looks_like(body)) },
+    };
+    FlinkError::Refused { asked, status: status.as_u16(), refusal, message }
+}
+
+/// A successful answer that cannot be read.
+pub(super) fn unreadable(asked: Asked, body: &[u8], what: &str) -> FlinkError {
+    match body.trim_ascii_start().first() {
+        Some(b'{' | b'[') => FlinkError::NotUnderstood { asked, what: one_line(what) },
+        _ => FlinkError::NotFlink { asked, what: looks_like(body).to_owned() },
+    }
+}
+
+/// A successful answer to the first question that only Flink can answer.
+pub(super) fn not_flink(asked: Asked, body: &[u8], what: &str) -> FlinkError {
+    let what = format!("{} ({})", looks_like(body), one_line(what));
+    FlinkError::NotFlink { asked, what }
+}
+
+fn looks_like(body: &[u8]) -> &'static str {
+    match body.trim_ascii_start().first() {
+        None => "an empty answer",
+        Some(b'<') => "an HTML page",
+        Some(b'{' | b'[') => "JSON, but not Flink's",
+        Some(_) => "an answer that is not JSON",
+    }
+}
+
+fn refusal(status: StatusCode, said: Option<&[String]>) -> Refusal {
+    let says = |text: &str| said.is_some_and(|errors| errors.iter().any(|error| error.contains(text)));
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Refusal::NotAllowed,
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
+            Refusal::Unavailable
+        }
+        // Which status an unknown job gives depends on the path: 404 or 500.
+        _ if says("FlinkJobNotFoundException") || says("Could not find Flink job") => Refusal::UnknownJob,
+        StatusCode::CONFLICT => Refusal::Conflict,
+        StatusCode::NOT_FOUND => Refusal::NoSuchPath,
+        _ if says("reactive mode") => Refusal::Reactive,
+        _ if says("UnsupportedOperationException") => Refusal::NotAdaptive,
+        _ => Refusal::Other,
+    }
+}
+
+/// The first line that says something: Flink wraps its reason in a phrase, a marker, and names of Java classes, and
+/// follows it with the whole stack trace.
+fn first_line(errors: &[String]) -> String {
+    errors
+        .iter()
+        .flat_map(|error| error.lines())
+        .map(str::trim)
+        .find(|line| !line.is_empty() && *line != "Internal server error." && !line.starts_with('<'))
+        .map_or_else(|| "no reason given".to_owned(), |line| one_line(without_classes(line)))
+}
+
+/// The line without the `java.lang.SomeException: ` that it begins with, one within the other.
+fn without_classes(line: &str) -> &str {
+    match line.split_once(": ") {
+        Some((class, rest)) if is_class(class) && !rest.is_empty() => without_classes(rest),
+        _ => line,
+    }
+}
+
+fn is_class(text: &str) -> bool {
+    text.contains('.') && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'$' | b'_'))
+}
+
+fn without_query(url: &str) -> &str {
+    url.split(['?', '#']).next().unwrap_or(url)
+}
+
+/// The text in one line, without control characters, cut where it gets long.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line: String =
+        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_CHARS + 1).collect();
+    if let Some((cut, _)) = line.char_indices().nth(MOST_CHARS) {
+        line.truncate(cut);
+        line.push('…');
+    }
+    line
+}
+
+fn tls_sentence(error: &rustls::Error) -> String {
+    use rustls::Error as E;
+    match error {
+        E::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "its certificate is signed by an authority that is not trusted here; name the authority's file in \
+             flink.caFile"
+                .to_owned()
+        }
+        E::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "its certificate is for another name than the url has; use one of the certificate's own".to_owned(),
+        E::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "its certificate has expired".to_owned()
+        }
+        E::InvalidCertificate(CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. }) => {
+            "its certificate is not valid yet; is the clock right?".to_owned()
+        }
+        E::InvalidMessage(_) => {
+            "what answers does not speak TLS; where security.ssl.rest.enabled is off, the url begins with http:"
+                .to_owned()
+        }
+        E::AlertReceived(AlertDescription::CertificateRequired) => {
+            "it asks for a client certificate; name a file with the certificate and its key in flink.clientCertFile"
+                .to_owned()
+        }
+        E::AlertReceived(
+            AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateUnknown,
+        ) => "it does not accept the client certificate; flink.clientCertFile must be signed by an authority that \
+              is in Flink's truststore"
+            .to_owned(),
+        // Flink before 1.20 allows only suites without forward secrecy unless told otherwise.
+        E::AlertReceived(AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity)
+        | E::PeerIncompatible(_) => {
+            "no TLS version and cipher suite in common; set Flink's security.ssl.algorithms to \
+             TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 (and see that it asks for \
+             a client certificate only where flink.clientCertFile is set)"
+                .to_owned()
+        }
+        other => format!("TLS failed: {}", one_line(&other.to_string())),
+    }
+}
+
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    chain(error).find_map(|error| error.downcast_ref())
+}
+
+/// The error and all that caused it. What an `io::Error` carries is not its source but its content.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
+        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        carried.map(|carried| carried as &(dyn Error + 'static)).or_else(|| error.source())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked() -> Asked {
+        Asked { method: "GET", url: "http://flink:8081/jobs".into() }
+    }
+
+    #[test]
+    fn finds_the_line_that_says_something() {
+        for (errors, line) in [
+            (&["Not found: /v1/x"][..], "Not found: /v1/x"),
+            (
+                &[
+                    "Internal server error.",
+                    "<Exception on server side:\njava.util.concurrent.CompletionException: java.lang.UnsupportedOperationException: \
+                     The DefaultScheduler does not.\n\tat a.b.C\n",
+                ],
+                "The DefaultScheduler does not.",
+            ),
+            (&["java.util.concurrent.TimeoutException"], "java.util.concurrent.TimeoutException"),
+            (&["Job: it is gone\nmore"], "Job: it is gone"),
+            (&["", "Internal server error."], "no reason given"),
+            (&[], "no reason given"),
+        ] {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            assert_eq!(first_line(&errors), line);
+        }
+    }
+
+    #[test]
+    fn a_message_is_one_short_line() {
+        assert_eq!(one_line("a\nb\u{7}c"), "a b c");
+        assert_eq!(one_line(&"ä".repeat(5000)).chars().count(), MOST_CHARS + 1);
+    }
+
+    #[test]
+    fn tells_flinks_errors_from_somebody_elses() {
+        let flinks = |text: &str| format!(r#"{{"errors":["{text}"]}}"#);
+        for (code, body, refusal) in [
+            (
+                500,
+                flinks("...FlinkJobNotFoundException: Could not find Flink job (1)"),
+                Some(Refusal::UnknownJob),
+            ),
+            (404, flinks("Job could not be found: Could not find Flink job (1)"), Some(Refusal::UnknownJob)),
+            (404, flinks("Not found: /jobs/1/resource-requirements"), Some(Refusal::NoSuchPath)),
+            (500, flinks("java.lang.UnsupportedOperationException: no"), Some(Refusal::NotAdaptive)),
+            (
+                500,
+                flinks(
+                    "UnsupportedOperationException: Cannot change the parallelism of a job running in reactive mode.",
+                ),
+                Some(Refusal::Reactive),
+            ),
+            (409, flinks("Another update is under way"), Some(Refusal::Conflict)),
+            (
+                503,
+                flinks("Service temporarily unavailable due to an ongoing leader election."),
+                Some(Refusal::Unavailable),
+            ),
+            (503, "<html>busy</html>".to_owned(), Some(Refusal::Unavailable)),
+            (401, "<html>who are you</html>".to_owned(), Some(Refusal::NotAllowed)),
+            (400, flinks("bounds"), Some(Refusal::Other)),
+            (404, "<html>nginx</html>".to_owned(), None),
+            (404, r#"{"message":"no route"}"#.to_owned(), None),
+            (302, String::new(), None),
+        ] {
+            let code = StatusCode::from_u16(code).expect("a status");
+            let error = status(asked(), code, body.as_bytes(), Some("https://login/x?token=secret"));
+            assert_eq!(error.refusal(), refusal, "{code} {body}");
+            assert_eq!(matches!(error, FlinkError::NotFlink { .. }), refusal.is_none(), "{code} {body}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! Flink's REST API, 1.17 to 2.3: a client that is gentle with it, and a poller that turns its answers into snapshots.
+//!
+//! Comes in: a [`FlinkRef`](crate::policy::FlinkRef). Goes out: an [`Observation`](crate::model::Observation) per cycle, of at
+//! most two calls and one per source. This module must never trust an answer: whatever the bytes are, the outcome is a
+//! snapshot or a reason.
+
+mod calls;
+mod client;
+mod connection;
+mod discover;
+mod error;
+mod fault;
+mod freshness;
+mod join;
+mod pending;
+mod poll;
+mod watch;
+mod wire;
+
+pub use client::FlinkClient;
+pub use error::{Asked, FlinkError, Refusal};
+pub use poll::Poller;
+pub(crate) use wire::{JobView, Requirements};

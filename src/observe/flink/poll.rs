@@ -1,0 +1,231 @@
+//! One poll of one job.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::client::FlinkClient;
+use super::discover::{Unclear, Wanted};
+use super::error::{FlinkError, Refusal};
+use super::freshness::{Freshness, Prime};
+use super::join::join_all;
+use super::watch::Watched;
+use super::wire::{Config, JobView, Settings, cluster};
+use crate::model::{JobId, Missed, Observation, Slots, Snapshot, Timestamp};
+use crate::policy::FlinkRef;
+
+/// Time between the request that primes the metric store and the real one. The JobManager asks all TaskManagers in that
+/// time; shorter, and large clusters have not all answered; longer, and the data is no fresher, only later.
+const FETCH_TIME: Duration = Duration::from_secs(1);
+
+/// Watches one job, from one poll to the next.
+pub struct Poller {
+    client: FlinkClient,
+    wanted: Wanted,
+    /// How long the answer of a fetch is waited for, and a fetch that is about to be due.
+    patience: Duration,
+    /// Time that one cycle may take.
+    budget: Duration,
+    /// What the cluster is; `None` before the first contact, and after it was away.
+    contact: Option<Contact>,
+    slots: Option<Slots>,
+    slots_wanted: bool,
+    job: Option<Watched>,
+}
+
+/// What was learned when the cluster was first reached.
+#[derive(Clone, Copy)]
+struct Contact {
+    config: Config,
+    settings: Option<Settings>,
+}
+
+impl Poller {
+    /// A poller of the job that `flink` names, over `client`. Pollers of one endpoint should share one client.
+    pub fn new(client: FlinkClient, flink: &FlinkRef) -> Self {
+        let poll = flink.poll.get();
+        Self {
+            wanted: Wanted::new(flink.job.as_deref()),
+            patience: FETCH_TIME.min(poll / 4),
+            budget: poll.max(client.timeout()),
+            client,
+            contact: None,
+            slots: None,
+            slots_wanted: true,
+            job: None,
+        }
+    }
+
+    /// The client that this poller uses.
+    pub fn client(&self) -> &FlinkClient {
+        &self.client
+    }
+
+    /// Reads the slots again in the next cycle.
+    pub fn refresh_slots(&mut self) {
+        self.slots_wanted = true;
+    }
+
+    /// One cycle: at most two calls and one per source.
+    ///
+    /// More only where something has to be found out first: two calls when the cluster is reached for the first time or
+    /// again, and one or two when the job has to be found (again).
+    pub async fn observe(&mut self, now: impl Fn() -> Timestamp) -> Observation {
+        let until = Instant::now() + self.budget;
+        match self.cycle(until, &now).await {
+            Ok(snapshot) => Observation::Seen(snapshot),
+            Err(error) => {
+                if error.was_away() {
+                    self.forget_cluster();
+                }
+                Observation::Missed(Missed { at: now(), why: error.why(), detail: error.to_string() })
+            }
+        }
+    }
+
+    async fn cycle(&mut self, until: Instant, now: &impl Fn() -> Timestamp) -> Result<Snapshot, FlinkError> {
+        let contact = self.contact(until).await?;
+        let job = self.find(until).await?;
+        self.freshen(job, until, now).await?;
+        let (view, at) = match self.read(job, until, now).await {
+            Err(error) if error.refusal() == Some(Refusal::UnknownJob) && self.may_run_again() => {
+                self.job = None;
+                let job = self.find(until).await?;
+                self.read(job, until, now).await?
+            }
+            read => read?,
+        };
+        Ok(self.take_up(contact, view, at))
+    }
+
+    /// What the cluster is: asked for when it is not known.
+    async fn contact(&mut self, until: Instant) -> Result<Contact, FlinkError> {
+        if let Some(contact) = self.contact {
+            return Ok(contact);
+        }
+        let (config, settings) = tokio::join!(self.client.config(until), self.client.settings(until));
+        let config = config?;
+        let settings = match settings {
+            Ok(settings) => Some(settings),
+            Err(error) if error.was_away() => return Err(error),
+            // A proxy may keep the settings from us: then less is known, and that is all.
+            Err(error) => {
+                tracing::debug!(%error, "the cluster's settings are not known");
+                None
+            }
+        };
+        let interval = settings.and_then(|settings| settings.fetch_interval);
+        self.client.freshness(|freshness| freshness.set_interval(interval));
+        Ok(*self.contact.insert(Contact { config, settings }))
+    }
+
+    /// What was known of the cluster may be wrong by now.
+    fn forget_cluster(&mut self) {
+        self.contact = None;
+        self.slots_wanted = true;
+        self.client.freshness(Freshness::forget);
+    }
+
+    /// The job: looked for when it is not known, and when it has ended, for another run of it may have begun.
+    async fn find(&mut self, until: Instant) -> Result<JobId, FlinkError> {
+        let known = self.job.as_ref().map(|job| job.id);
+        let has_ended = self.job.as_ref().is_some_and(Watched::has_ended);
+        let id = match (&self.wanted, known) {
+            (Wanted::Id(id), _) => *id,
+            (_, Some(id)) if !has_ended => id,
+            _ => match (self.wanted.find(&self.client.jobs(until).await?), known) {
+                (Ok(id), _) => id,
+                // Nothing has come in its place: how it ended is still worth telling.
+                (Err(Unclear::None(_)), Some(id)) => id,
+                (Err(unclear), _) => return Err(self.unclear(unclear)),
+            },
+        };
+        if known != Some(id) {
+            self.job = Some(Watched::new(id));
+            self.slots_wanted = true;
+        }
+        Ok(id)
+    }
+
+    /// Whether the job may come back under another id.
+    fn may_run_again(&self) -> bool {
+        !matches!(self.wanted, Wanted::Id(_))
+    }
+
+    fn unclear(&self, unclear: Unclear) -> FlinkError {
+        let (url, wanted) = (self.client.url().to_owned(), self.wanted.to_string());
+        match unclear {
+            Unclear::None(last) => FlinkError::NoSuchJob { url, wanted, last },
+            Unclear::Many(found) => FlinkError::AmbiguousJob { url, wanted, found },
+        }
+    }
+
+    /// The one call that comes before the real ones: the slots when they are wanted, otherwise a request that primes the
+    /// metric store when that is worth it.
+    async fn freshen(
+        &mut self,
+        job: JobId,
+        until: Instant,
+        now: &impl Fn() -> Timestamp,
+    ) -> Result<(), FlinkError> {
+        if self.slots_wanted {
+            let overview = self.client.overview(until).await?;
+            self.slots = Some(overview.slots(now()));
+            self.slots_wanted = false;
+            return Ok(());
+        }
+        if !self.job.as_ref().is_some_and(Watched::is_running) {
+            return Ok(());
+        }
+        match self.client.freshness(|freshness| freshness.advice(Instant::now(), self.patience)) {
+            Prime::No => return Ok(()),
+            Prime::After(wait) => sleep(wait).await,
+            Prime::Now => {}
+        }
+        self.client.prime(job, until).await?;
+        sleep(self.patience).await;
+        Ok(())
+    }
+
+    /// The real calls, all at once, so that they are of one fetch.
+    async fn read(
+        &mut self,
+        job: JobId,
+        until: Instant,
+        now: &impl Fn() -> Timestamp,
+    ) -> Result<(JobView, Timestamp), FlinkError> {
+        let client = &self.client;
+        let sources = self.job.as_mut().map_or(&mut [][..], Watched::sources_to_ask);
+        let pending = join_all(sources.iter_mut().map(|source| source.read(client, job, until)));
+        let view = async { client.job(job, until).await.map(|view| (view, now())) };
+        let (view, pending) = tokio::join!(view, pending);
+        let view = view?;
+        // A backlog that is not known because a call failed must not look like one that is never reported.
+        pending.into_iter().collect::<Result<(), _>>()?;
+        Ok(view)
+    }
+
+    /// Puts the answers together, and remembers what the next cycle needs.
+    fn take_up(&mut self, contact: Contact, view: JobView, at: Timestamp) -> Snapshot {
+        let job = self.job.get_or_insert_with(|| Watched::new(view.id));
+        let (graph, has_changed) = job.take_up(&view, Instant::now());
+        self.slots_wanted |= has_changed;
+        let mut vertices = view.readings;
+        for source in job.sources() {
+            vertices[source.index].pending_records = source.pending_records;
+        }
+        Snapshot {
+            at,
+            job: view.id,
+            name: view.name,
+            state: view.state,
+            running_since: view.running_since,
+            restarting_since: view.restarting_since,
+            flink_now: view.now,
+            cluster: cluster(contact.config, contact.settings, view.scheduler),
+            slots: self.slots,
+            graph,
+            vertices,
+        }
+    }
+}
