@@ -10,6 +10,8 @@
 
 #[cfg(feature = "daemon")]
 pub mod act;
+#[cfg(feature = "daemon")]
+pub mod cli;
 pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;

@@ -368,5 +368,4 @@ fn short(text: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

@@ -106,7 +106,7 @@ fn http_url(text: &str) -> Result<(), String> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(v6) => {
             let (host, after) = v6.split_once(']').ok_or_else(|| format!("`]` is missing in {text:?}"))?;
-            host.parse::<std::net::Ipv6Addr>().map_err(|_| format!("{host:?} is no IPv6 address"))?;
+            host.parse::<core::net::Ipv6Addr>().map_err(|_| format!("{host:?} is no IPv6 address"))?;
             (host, after.strip_prefix(':').or((!after.is_empty()).then_some("")))
         }
         None => match authority.split_once(':') {

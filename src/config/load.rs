@@ -224,5 +224,4 @@ fn beside<'a>(
 }
 
 #[cfg(test)]
-#[path = "load_tests.rs"]
 mod tests;

@@ -174,20 +174,29 @@ fn position(marker: &Marker) -> Position {
     Position { line: marker.line(), column: marker.col() + 1 }
 }
 
-/// The parser's own words, and what to do where they do not tell.
+/// The parser's own words, or better ones where those would not help whoever wrote the file.
 fn explain(info: &str, source: &Source, at: Position) -> String {
-    let indent = |line: usize| {
-        let line = source.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-        line.len() - line.trim_start().len()
-    };
-    let tab = |line: usize| {
-        let text = source.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-        text[..indent(line)].contains('\t')
-    };
-    if tab(at.line) || tab(at.line.saturating_sub(1)) {
+    // The parser's word, and ours.
+    const WORDS: [(&str, &str); 8] = [
+        ("found a tab", "a tab in the indentation of the next line; indent with spaces"),
+        (
+            "mapping values are not allowed",
+            "a second `: ` in one value; put the text in quotes, or mend the indentation",
+        ),
+        ("quoted scalar, found unexpected end", "a quote (`'` or `\"`) that nothing closes"),
+        ("expected ',' or ']'", "expected `,` or `]`: a list that nothing closes"),
+        ("expected ',' or '}'", "expected `,` or `}`: a mapping that nothing closes"),
+        ("did not find expected key", "expected a field (`name: value`); mend the indentation"),
+        ("did not find expected '-'", "expected an item (`- value`); mend the indentation"),
+        ("found unknown anchor", "an alias (`*`) of what has no anchor (`&`)"),
+    ];
+    let line = source.text.lines().nth(at.line.saturating_sub(1)).unwrap_or_default();
+    let indentation = &line[..line.len() - line.trim_start().len()];
+    if indentation.contains('\t') {
         return "a tab in the indentation; indent with spaces".to_owned();
     }
-    info.to_owned()
+    let own = WORDS.iter().find(|(theirs, _)| info.contains(theirs));
+    own.map_or(info, |(_, ours)| ours).to_owned()
 }
 
 /// A list or mapping whose end has not come yet.
@@ -341,7 +350,8 @@ impl<'s> Builder<'s> {
         let quoted = style != ScalarStyle::Plain;
         let value = if quoted { Value::Text(text.to_owned()) } else { plain(text) };
         let Some(tag) = tag else { return value };
-        if tag.handle == "!" && tag.suffix.is_empty() {
+        if (tag.handle.as_str(), tag.suffix.as_str()) == ("", "!") {
+            // The tag that only says: no guessing.
             return Value::Text(text.to_owned());
         }
         let own = match &value {
@@ -417,5 +427,4 @@ fn depth(node: &Node) -> usize {
 }
 
 #[cfg(test)]
-#[path = "yaml_tests.rs"]
 mod tests;

@@ -1,3 +1,5 @@
+//! What a configuration says, and all that can be wrong between its documents.
+
 use super::*;
 use crate::config::builtin;
 use crate::model::Parallelism;

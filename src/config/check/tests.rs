@@ -1,0 +1,1 @@
+//! What a file may get wrong, and how it is said.
