@@ -57,6 +57,18 @@ pub enum Verdict {
     },
 }
 
+impl Verdict {
+    /// The name alone: a metric label, a log field.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unobserved => "Unobserved",
+            Self::Unchanged => "Unchanged",
+            Self::Held { .. } => "Held",
+            Self::Approved { .. } => "Approved",
+        }
+    }
+}
+
 impl Decision {
     /// What is, or would be, done.
     pub fn plan(&self) -> Option<&Plan> {

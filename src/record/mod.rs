@@ -8,6 +8,8 @@ pub mod journal;
 mod learn;
 mod outcome;
 mod state;
+pub mod summary;
 
 pub use outcome::Outcome;
 pub use state::State;
+pub use summary::Summary;

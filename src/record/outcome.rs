@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::decide::Verdict;
 use crate::guard::Hold;
 
 /// How a cycle ended.
@@ -40,6 +41,16 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// What comes of a decision that nobody carries out.
+    pub fn without_acting(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Unobserved => Self::Unobserved,
+            Verdict::Unchanged => Self::Unchanged,
+            Verdict::Held { .. } => Self::Held { found: None },
+            Verdict::Approved { .. } => Self::Recommended,
+        }
+    }
+
     /// The name alone: a metric label, a journal column.
     pub fn kind(&self) -> &'static str {
         match self {
