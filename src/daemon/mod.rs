@@ -2,7 +2,14 @@
 //!
 //! Comes in: autoscalers from the configuration. Goes out: rescaled jobs, journals, logs. This module must never decide
 //! anything about a job: it hands what it saw to [`State::cycle`](crate::record::State::cycle) and does what comes back.
+//! One thread is enough for thousands of jobs; what blocks it is writing to the disk, which is brief, and rare.
 
 pub mod clock;
+mod job;
 pub mod journal_file;
+mod pace;
+mod report;
+mod run;
 pub mod store;
+
+pub use run::{Options, RunError, full_name, run};

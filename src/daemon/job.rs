@@ -1,0 +1,165 @@
+//! One job's task: poll, decide, carry out, write down; over and over until it is told to stop.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant, sleep_until};
+use tracing::{info, warn};
+
+use super::clock;
+use super::journal_file::JournalFile;
+use super::pace::Pace;
+use super::report::{Report, Trouble};
+use super::store::{Store, StoreError};
+use crate::act;
+use crate::decide::Decision;
+use crate::guard::Approved;
+use crate::model::{Observation, Timestamp};
+use crate::observe::flink::Poller;
+use crate::policy::{Mode, Policy};
+use crate::record::journal::Cycle;
+use crate::record::{Outcome, State, Summary};
+
+/// One autoscaler at work.
+pub(super) struct Job {
+    pub(super) name: String,
+    pub(super) policy: Policy,
+    pub(super) poller: Poller,
+    pub(super) state: State,
+    pub(super) store: Arc<Store>,
+    pub(super) journal: Option<JournalFile>,
+    /// The first poll comes this long after the start, so that many jobs are not polled at one moment.
+    pub(super) delay: Duration,
+}
+
+/// What was done in a cycle beyond deciding.
+struct Done {
+    begun: Option<Timestamp>,
+    outcome: Outcome,
+    ended: Option<Timestamp>,
+}
+
+impl Job {
+    /// Works until `stop` is true. A cycle that has begun to act is finished first.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut pace = Pace::new(self.policy.poll.get());
+        let (mut report, mut journal_trouble) = (Report::default(), Trouble::default());
+        let mut next = Instant::now() + self.delay;
+        loop {
+            let observation = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                observation = async {
+                    sleep_until(next).await;
+                    next = Instant::now();
+                    self.poller.observe(clock::now).await
+                } => observation,
+            };
+            next += pace.after(&observation);
+            self.cycle(&observation, &mut report, &mut journal_trouble).await;
+        }
+        self.finish();
+    }
+
+    async fn cycle(&mut self, observation: &Observation, report: &mut Report, trouble: &mut Trouble) {
+        let at = clock::now();
+        let decision = self.state.cycle(observation, &self.policy, at);
+        let Done { begun, outcome, ended } = self.act(&decision, observation).await;
+        let graph = self.state.history.last().map(|snapshot| &*snapshot.graph);
+        report.cycle(observation, &Summary::of(&decision, graph), &outcome);
+        let cycle = Cycle { at, observation, decision: &decision, begun, outcome: &outcome, ended };
+        self.write_down(&cycle, trouble);
+        if begun.is_some() || ended.is_some() {
+            self.sync();
+        } else if let Err(error) = self.store.stage(&self.name, &self.state) {
+            warn!(error = &error as &dyn std::error::Error, "the state is not kept");
+        }
+    }
+
+    /// Carries out what was approved, or takes back what has not come about.
+    async fn act(&mut self, decision: &Decision, observation: &Observation) -> Done {
+        if let Some(done) = self.take_back(observation).await {
+            return done;
+        }
+        match decision.approved() {
+            Some(plan) if self.policy.mode == Mode::Auto => self.carry_out(plan).await,
+            _ => Done { begun: None, outcome: Outcome::without_acting(&decision.verdict), ended: None },
+        }
+    }
+
+    async fn carry_out(&mut self, plan: &Approved) -> Done {
+        let begun = clock::now();
+        self.state.begin(plan, begun);
+        let outcome = match self.save() {
+            Ok(()) => act::rescale(self.poller.client(), plan, &self.state.ledger, begun).await,
+            // A rescale that a restart would not know of could be asked for twice, or never be taken back.
+            Err(error) => {
+                Outcome::Failed { detail: format!("not asked for, as the state cannot be kept: {error}") }
+            }
+        };
+        self.poller.refresh_slots();
+        let ended = clock::now();
+        self.state.end(&outcome, ended);
+        Done { begun: Some(begun), outcome, ended: Some(ended) }
+    }
+
+    /// Takes back a rescale that has not come about in time, when Flink can be heard.
+    async fn take_back(&mut self, observation: &Observation) -> Option<Done> {
+        let attempt = self.state.overdue(clock::now())?;
+        if !matches!(observation, Observation::Seen(_)) {
+            return None;
+        }
+        let outcome = match self.policy.mode {
+            Mode::Auto => act::roll_back(self.poller.client(), attempt).await,
+            // It was begun under another mode; this one changes nothing, and no longer waits for it.
+            mode @ (Mode::Recommend | Mode::Paused) => Outcome::Superseded {
+                detail: format!("the rescale of {} did not come about; mode {mode:?} leaves it", attempt.at),
+            },
+        };
+        if let Outcome::Failed { .. } = outcome {
+            // It is still in force: the next cycle tries again.
+            return Some(Done { begun: None, outcome, ended: None });
+        }
+        self.poller.refresh_slots();
+        let ended = clock::now();
+        self.state.end(&outcome, ended);
+        Some(Done { begun: None, outcome, ended: Some(ended) })
+    }
+
+    fn write_down(&mut self, cycle: &Cycle<'_>, trouble: &mut Trouble) {
+        let Some(journal) = &mut self.journal else { return };
+        match journal.append(cycle, &self.policy, &self.state) {
+            Ok(()) => {
+                if let Some(since) = trouble.ends() {
+                    info!(%since, "the journal is written again; the cycles since then are missing in it");
+                }
+            }
+            Err(error) => {
+                if trouble.begins(cycle.at) {
+                    let path = journal.path().display();
+                    warn!(%path, %error, "the journal cannot be written; the job is scaled all the same");
+                }
+            }
+        }
+    }
+
+    fn save(&self) -> Result<(), StoreError> {
+        self.store.stage(&self.name, &self.state)?;
+        self.store.commit()
+    }
+
+    /// After a rescale: what is known of it is on the disk before anything else happens.
+    fn sync(&mut self) {
+        if let Err(error) = self.save() {
+            warn!(error = &error as &dyn std::error::Error, "the state is not kept");
+        }
+        if let Some(Err(error)) = self.journal.as_mut().map(JournalFile::sync) {
+            warn!(%error, "the journal is not forced to the disk");
+        }
+    }
+
+    fn finish(mut self) {
+        self.sync();
+        info!("stopped");
+    }
+}

@@ -1,0 +1,181 @@
+//! All jobs at once, until they are told to stop.
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use thiserror::Error;
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Duration, MissedTickBehavior, interval};
+use tracing::{Instrument as _, info, info_span, warn};
+
+use super::clock;
+use super::job::Job;
+use super::journal_file::{JournalFile, Keep};
+use super::report::Trouble;
+use super::store::{Store, StoreError};
+use crate::config::{Autoscaler, Config};
+use crate::observe::flink::{FlinkClient, FlinkError, Poller};
+use crate::policy::{FlinkRef, Mode};
+
+/// States that nothing depends on at once are written this often, all in one transaction: what a killed process forgets
+/// is at most so much of the scale-down window, and never a rescale.
+const COMMIT_EVERY: Duration = Duration::from_secs(10);
+
+/// How the daemon works, apart from its configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where states are kept.
+    pub state_dir: PathBuf,
+    /// Where journals are kept; `None` for none.
+    pub journal_dir: Option<PathBuf>,
+    /// How much of the journals is kept.
+    pub keep: Keep,
+    /// Decide and say so only, whatever the files say.
+    pub dry_run: bool,
+}
+
+/// Why the daemon does not run.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// The state directory cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A journal cannot be written.
+    #[error("the journal {} cannot be written", path.display())]
+    Journal {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// What the configuration says of a cluster cannot be used.
+    #[error("FlinkAutoscaler {autoscaler}")]
+    Flink {
+        /// Of which autoscaler.
+        autoscaler: String,
+        /// What is wrong.
+        #[source]
+        source: FlinkError,
+    },
+    /// A job's task ended by a fault of the program.
+    #[error("a task ended unexpectedly")]
+    Task(#[from] JoinError),
+}
+
+/// The name under which an autoscaler's state and journal are kept.
+pub fn full_name(autoscaler: &Autoscaler) -> String {
+    match &autoscaler.namespace {
+        Some(namespace) => format!("{namespace}/{}", autoscaler.name),
+        None => autoscaler.name.clone(),
+    }
+}
+
+/// Scales all jobs of the configuration until `stop` resolves; then finishes what has been begun, and keeps the states.
+///
+/// # Errors
+/// At the start, when a directory or a setting cannot be used; at the end, when the states cannot be kept.
+pub async fn run(config: Config, options: &Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
+    let store = Arc::new(Store::open(&options.state_dir)?);
+    let (stopping, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    for job in jobs(config, options, &store)? {
+        let span = info_span!("job", autoscaler = job.name);
+        tasks.spawn(job.run(stopped.clone()).instrument(span));
+    }
+    info!(jobs = tasks.len(), state_dir = %options.state_dir.display(), dry_run = options.dry_run, "started");
+
+    tokio::pin!(stop);
+    let (mut commits, mut trouble) = (interval(COMMIT_EVERY), Trouble::default());
+    commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = &mut stop => break,
+            _ = commits.tick() => commit(&store, &mut trouble),
+            // No task ends before it is told to; one that does has met a fault, and the others must not hide it.
+            Some(ended) = tasks.join_next() => ended?,
+        }
+    }
+    info!("stopping: what has been begun is finished first");
+    // There may be no job left to tell.
+    let _ = stopping.send(true);
+    while let Some(ended) = tasks.join_next().await {
+        ended?;
+    }
+    Ok(store.commit()?)
+}
+
+fn commit(store: &Store, trouble: &mut Trouble) {
+    match store.commit() {
+        Ok(()) => {
+            if let Some(since) = trouble.ends() {
+                info!(%since, "states are kept again");
+            }
+        }
+        Err(error) => {
+            if trouble.begins(clock::now()) {
+                warn!(
+                    error = &error as &dyn std::error::Error,
+                    "states cannot be kept: nothing is rescaled until they can be"
+                );
+            }
+        }
+    }
+}
+
+fn jobs(config: Config, options: &Options, store: &Arc<Store>) -> Result<Vec<Job>, RunError> {
+    let mut clients = Clients::default();
+    let count = u32::try_from(config.autoscalers.len()).unwrap_or(u32::MAX).max(1);
+    let mut jobs = Vec::new();
+    for (index, autoscaler) in (0u32..).zip(config.autoscalers) {
+        let name = full_name(&autoscaler);
+        let Autoscaler { name: _, namespace: _, spec, mut policy } = autoscaler;
+        if options.dry_run && policy.mode == Mode::Auto {
+            policy.mode = Mode::Recommend;
+        }
+        let state = store.load(&name)?.unwrap_or_default();
+        let client =
+            clients.of(&spec.flink).map_err(|source| RunError::Flink { autoscaler: name.clone(), source })?;
+        let journal = options.journal_dir.as_ref().map(|dir| JournalFile::new(dir, &name, options.keep));
+        jobs.push(Job {
+            poller: Poller::new(client, &spec.flink),
+            store: Arc::clone(store),
+            delay: policy.poll.get() * index / count,
+            name,
+            policy,
+            state,
+            journal,
+        });
+    }
+    // Only now, so that a mistake in the last autoscaler leaves no journal of the first behind.
+    for job in &mut jobs {
+        if let Some(journal) = &mut job.journal {
+            journal
+                .begin(clock::now(), &job.policy, &job.state)
+                .map_err(|source| RunError::Journal { path: journal.path().to_owned(), source })?;
+        }
+    }
+    Ok(jobs)
+}
+
+/// One client per endpoint, however many of its jobs are scaled: they share connections and the rate limit.
+#[derive(Default)]
+struct Clients {
+    made: Vec<(FlinkRef, FlinkClient)>,
+}
+
+impl Clients {
+    fn of(&mut self, flink: &FlinkRef) -> Result<FlinkClient, FlinkError> {
+        // What differs between the jobs of one endpoint is not the client's.
+        let endpoint = FlinkRef { job: None, poll: crate::policy::Span::default(), ..flink.clone() };
+        if let Some((_, client)) = self.made.iter().find(|(made, _)| *made == endpoint) {
+            return Ok(client.clone());
+        }
+        let client = FlinkClient::new(flink)?;
+        self.made.push((endpoint, client.clone()));
+        Ok(client)
+    }
+}
