@@ -24,3 +24,4 @@ pub mod plan;
 pub mod policy;
 pub mod record;
 pub mod signals;
+pub mod simulate;

@@ -1,0 +1,373 @@
+//! The model put together: a job on a cluster under a virtual clock.
+
+use std::sync::Arc;
+
+use super::check::{Checked, ScenarioError, check};
+use super::checkpoints::Checkpoints;
+use super::flow::{Flow, STEP_MS};
+use super::lag::Arrivals;
+use super::random;
+use super::refused::Refused;
+use super::scenario::{Fault, FaultKind, Scenario, SchedulerKind};
+use super::scheduler::{Family, RestartTimes, Scheduler, Turn};
+use super::slots::Groups;
+use super::station::Counters;
+use super::store::{Known, Store};
+use super::view::Cached;
+use crate::model::{Graph, JobId, JobState, Timestamp, VertexId};
+use crate::policy::Span;
+
+/// 2026-01-01T00:00:00Z, when a simulation begins unless told otherwise.
+const EPOCH: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+/// `slot.idle.timeout`: slots that a job has given up stay with it for so long.
+const SLOT_IDLE_MS: u64 = 50_000;
+
+/// A simulated Flink: one job on one cluster, from its start to the moment it was last advanced to.
+///
+/// How often it is advanced, and how far, changes nothing of what happens: only the seed and what is asked of it do.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    pub(super) scenario: Scenario,
+    pub(super) start: Timestamp,
+    pub(super) graph: Arc<Graph>,
+    /// The virtual clock, in milliseconds since the start.
+    pub(super) now: u64,
+    /// How far the model has been worked out: the clock, rounded down to whole steps.
+    pub(super) done: u64,
+    pub(super) flow: Flow,
+    pub(super) scheduler: Scheduler,
+    pub(super) checkpoints: Checkpoints,
+    pub(super) store: Store,
+    pub(super) cached: Option<Cached>,
+    pub(super) job: JobId,
+    /// Jobs that have ended before this one.
+    pub(super) ended: Vec<(JobId, JobState)>,
+    /// How often the vertices were started; tells the counters of one start from those of another.
+    pub(super) attempt: u32,
+    /// When the vertices last started; `None` while they do not run.
+    pub(super) started: Option<u64>,
+    /// What the counters said when the vertices stopped, if they had run.
+    pub(super) last_words: Option<Vec<Counters>>,
+    pub(super) taskmanagers: u32,
+    /// Slots that the job has given up and until when they stay with it.
+    lingering: (u32, u64),
+    /// Indices of the faults that are still to come, the next one last.
+    to_come: Vec<usize>,
+    /// When the JobManager comes back.
+    jobmanager_back: Option<u64>,
+    pub(super) arrivals: Vec<Arrivals>,
+    /// How often the job was stopped, in all of its submissions.
+    pub(super) restarts: u32,
+    pub(super) slot_ms: f64,
+    pub(super) late_ms: u64,
+}
+
+impl Simulation {
+    /// A scenario at its beginning, the job running.
+    ///
+    /// # Errors
+    /// When the scenario cannot be simulated: says everything that is wrong with it.
+    pub fn new(scenario: &Scenario) -> Result<Self, ScenarioError> {
+        Self::starting_at(scenario, EPOCH)
+    }
+
+    /// The same, beginning at another moment than 2026-01-01T00:00:00Z.
+    ///
+    /// # Errors
+    /// When the scenario cannot be simulated: says everything that is wrong with it.
+    pub fn starting_at(scenario: &Scenario, start: Timestamp) -> Result<Self, ScenarioError> {
+        let Checked { graph, loads } = check(scenario)?;
+        let graph = Arc::new(graph);
+        let flow = Flow::new(scenario, Arc::clone(&graph), loads);
+        let mut to_come: Vec<usize> = (0..scenario.faults.len()).collect();
+        to_come.sort_by_key(|&fault| std::cmp::Reverse((scenario.faults[fault].at, fault)));
+        let mut simulation = Self {
+            start,
+            now: 0,
+            done: 0,
+            scheduler: submit(scenario, &graph, 0),
+            checkpoints: Checkpoints::new(scenario.checkpoints, flow.positions()),
+            store: Store::new(millis(scenario.metrics.update_interval), graph.len()),
+            cached: None,
+            job: job_id(scenario, 0),
+            ended: Vec::new(),
+            attempt: 0,
+            started: None,
+            last_words: None,
+            taskmanagers: scenario.taskmanagers,
+            lingering: (0, 0),
+            to_come,
+            jobmanager_back: None,
+            arrivals: flow.outside.iter().map(|_| Arrivals::new(0)).collect(),
+            restarts: 0,
+            slot_ms: 0.0,
+            late_ms: 0,
+            scenario: scenario.clone(),
+            graph,
+            flow,
+        };
+        let turn = simulation.scheduler.skip_deployment(0, simulation.total_slots());
+        simulation.follow(turn, 0);
+        simulation.events_due();
+        Ok(simulation)
+    }
+
+    /// The scenario that this is a run of.
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
+    /// The job's graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The virtual clock.
+    pub fn now(&self) -> Timestamp {
+        self.moment(self.now)
+    }
+
+    /// Lets the virtual clock run to `until`; it never runs back.
+    pub fn advance_to(&mut self, until: Timestamp) {
+        let until = u64::try_from(until.since(self.start).as_millis()).unwrap_or(u64::MAX);
+        self.now = self.now.max(until);
+        while self.done + STEP_MS <= self.now {
+            self.step();
+        }
+    }
+
+    /// Asks for other sizes: for every vertex the fewest and the most subtasks that it may have.
+    ///
+    /// That it is accepted does not mean that it is done: the scheduler may wait, and may find too few slots.
+    ///
+    /// # Errors
+    /// When Flink would refuse it.
+    pub fn requirements(&mut self, wanted: &[(VertexId, u32, u32)]) -> Result<(), Refused> {
+        let now = self.now;
+        if self.is_unreachable() {
+            return Err(Refused::Unreachable);
+        }
+        if !self.takes_requirements() {
+            return Err(Refused::NotFound);
+        }
+        if self.scenario.scheduler == SchedulerKind::Default {
+            return Err(Refused::Unsupported);
+        }
+        if self.scheduler.state().is_terminal() {
+            return Err(Refused::NoSuchJob(self.job));
+        }
+        let bounds = Refused::check(&self.graph, wanted)?;
+        self.scheduler.require(bounds, now);
+        Ok(())
+    }
+
+    /// One step of the model: the records move, and then what is due by its end happens.
+    fn step(&mut self) {
+        let at = self.done;
+        self.flow.arrive(at);
+        if let Some(started) = self.started {
+            self.flow.run(at, at - started);
+        }
+        self.done += STEP_MS;
+        self.events_due();
+        self.keep_score();
+    }
+
+    fn events_due(&mut self) {
+        let now = self.done;
+        self.faults_due(now);
+        if self.started.is_some() {
+            self.checkpoints.advance(now, || self.flow.positions());
+        }
+        let turn = self.scheduler.advance(now, self.total_slots(), &self.checkpoints);
+        self.follow(turn, now);
+    }
+
+    /// Does to the flow what the scheduler did to the job.
+    fn follow(&mut self, turn: Option<Turn>, at: u64) {
+        match turn {
+            Some(Turn::Started) => {
+                self.started = Some(at);
+                self.attempt += 1;
+                self.flow.start(&self.scheduler.parallelism);
+                self.checkpoints.start(at);
+            }
+            Some(Turn::Stopped) => {
+                let stations = &self.flow.stations;
+                self.last_words = self
+                    .started
+                    .take()
+                    .map(|started| stations.iter().map(|station| station.counters(at - started)).collect());
+                if self.last_words.is_some() {
+                    self.lingering = (self.scheduler.held(u32::MAX), at + SLOT_IDLE_MS);
+                }
+                self.restarts += 1;
+                self.checkpoints.stop(at);
+                self.flow.rewind(self.checkpoints.restore_point());
+            }
+            None => {}
+        }
+    }
+
+    fn faults_due(&mut self, at: u64) {
+        if self.jobmanager_back.is_some_and(|back| back <= at) {
+            self.jobmanager_back = None;
+            self.scheduler.adopt(at);
+            self.store.clear();
+            self.cached = None;
+        }
+        while let Some(&next) = self.to_come.last() {
+            let Fault { at: due, what } = self.scenario.faults[next].clone();
+            if millis(due) > at {
+                break;
+            }
+            self.to_come.pop();
+            self.strike(&what, at);
+        }
+    }
+
+    /// What a fault does to the job; what it does to the answers is looked up when one is given.
+    fn strike(&mut self, what: &FaultKind, at: u64) {
+        match *what {
+            FaultKind::TaskmanagersLost { count } => {
+                self.taskmanagers = self.taskmanagers.saturating_sub(count);
+                self.lingering = (0, 0);
+                let turn = self.scheduler.fail(at);
+                self.follow(turn, at);
+            }
+            FaultKind::TaskmanagersAdded { count } => {
+                self.taskmanagers = self.taskmanagers.saturating_add(count);
+                self.scheduler.slots_added(at);
+            }
+            FaultKind::JobmanagerLost { lasts } => {
+                let turn = self.scheduler.orphan();
+                self.follow(turn, at);
+                self.jobmanager_back = Some(at.saturating_add(millis(lasts)));
+            }
+            FaultKind::Cancelled => self.cancel(at),
+            FaultKind::Resubmitted => self.resubmit(at),
+            FaultKind::Unreachable { .. }
+            | FaultKind::SlowAnswers { .. }
+            | FaultKind::StaleMetrics { .. }
+            | FaultKind::PartialMetrics { .. }
+            | FaultKind::ClockAhead { .. }
+            | FaultKind::ClockBehind { .. } => {}
+        }
+    }
+
+    /// Cancels the job now.
+    pub(super) fn cancel(&mut self, at: u64) {
+        // What was read before is not read again by whoever submits it anew: that is done from a savepoint.
+        let positions = self.flow.positions();
+        let turn = self.scheduler.cancel(at);
+        self.follow(turn, at);
+        self.flow.rewind(Some(&positions));
+    }
+
+    fn resubmit(&mut self, at: u64) {
+        self.cancel(at);
+        self.ended.push((self.job, self.scheduler.state()));
+        self.job = job_id(&self.scenario, self.ended.len());
+        self.scheduler = submit(&self.scenario, &self.graph, at);
+        self.checkpoints = Checkpoints::new(self.scenario.checkpoints, self.flow.positions());
+        self.cached = None;
+    }
+
+    fn keep_score(&mut self) {
+        let now = self.done;
+        self.slot_ms += f64::from(self.scheduler.held(self.total_slots())) * STEP_MS as f64;
+        let mut late = false;
+        let restore = self.checkpoints.restore_point();
+        for (index, (arrivals, source)) in self.arrivals.iter_mut().zip(&self.flow.outside).enumerate() {
+            arrivals.note(now, source.arrived, restore.map_or(source.taken, |p| p.taken[index]));
+            // Less than one record is no record.
+            late |= source.pending() >= 1.0
+                && arrivals.age(now, source.taken) > millis(self.scenario.slo.lag) as f64;
+        }
+        self.late_ms += if late { STEP_MS } else { 0 };
+    }
+
+    /// Brings the metric store up to date if a request now would.
+    pub(super) fn touch_store(&mut self) {
+        let now = self.now;
+        if !self.store.is_due(now) {
+            return;
+        }
+        let mut unread = None;
+        for fault in &self.scenario.faults {
+            match &fault.what {
+                FaultKind::StaleMetrics { lasts } if is_on(fault.at, *lasts, now) => return,
+                FaultKind::PartialMetrics { lasts, vertex } if is_on(fault.at, *lasts, now) => {
+                    unread = self.graph.vertices().iter().position(|v| v.name == *vertex);
+                }
+                _ => {}
+            }
+        }
+        let (flow, done, attempt) = (&self.flow, self.done, self.attempt);
+        self.store.fetch(now, |v| match self.started {
+            _ if unread == Some(v) => None,
+            None => Some(Known::default()),
+            Some(started) => Some(Known {
+                attempt: Some(attempt),
+                counters: flow.stations[v].counters(done - started),
+                pending: flow.reported_pending(v),
+            }),
+        });
+    }
+
+    /// Whether no request gets through now.
+    pub(super) fn is_unreachable(&self) -> bool {
+        let now = self.now;
+        let cut = |fault: &Fault| match fault.what {
+            FaultKind::Unreachable { lasts } => is_on(fault.at, lasts, now),
+            _ => false,
+        };
+        self.jobmanager_back.is_some() || self.scenario.faults.iter().any(cut)
+    }
+
+    /// Whether this version knows resource requirements.
+    pub(super) fn takes_requirements(&self) -> bool {
+        Family::from(self.scenario.flink_version) != Family::NoRequirements
+    }
+
+    pub(super) fn total_slots(&self) -> u32 {
+        self.taskmanagers.saturating_mul(self.scenario.slots_per_taskmanager)
+    }
+
+    /// Slots that no job holds, nor has just given up.
+    pub(super) fn available_slots(&self) -> u32 {
+        let (lingering, until) = self.lingering;
+        let lingering = if self.now < until { lingering } else { 0 };
+        let total = self.total_slots();
+        total.saturating_sub(self.scheduler.held(total).max(lingering))
+    }
+
+    /// A moment of the virtual clock as the observer's clock shows it.
+    pub(super) fn moment(&self, at: u64) -> Timestamp {
+        self.start + std::time::Duration::from_millis(at)
+    }
+}
+
+/// Whether a fault that began at `at` and lasts so long is on now.
+pub(super) fn is_on(at: Span, lasts: Span, now: u64) -> bool {
+    millis(at) <= now && now < millis(at).saturating_add(millis(lasts))
+}
+
+/// A length of time in the model's own unit.
+pub(super) fn millis(span: Span) -> u64 {
+    u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn job_id(scenario: &Scenario, submission: usize) -> JobId {
+    JobId::from_bits(random::fingerprint(&format!("{}/{}/{submission}", scenario.name, scenario.seed)))
+}
+
+fn submit(scenario: &Scenario, graph: &Graph, now: u64) -> Scheduler {
+    let restart = scenario.restart;
+    let restart = RestartTimes {
+        time_ms: restart.time.as_secs() * 1000.0,
+        state_slot_ms: restart.state_mib / restart.mib_per_second * 1000.0,
+    };
+    let sizes = scenario.vertices.iter().map(|vertex| vertex.parallelism).collect();
+    Scheduler::new(Family::from(scenario.flink_version), Groups::new(graph), restart, sizes, now)
+}
