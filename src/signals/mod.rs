@@ -4,8 +4,20 @@
 //! cannot be known. This module must never guess a number that was not measured, and never let a difference span two epochs.
 //! Formulas: `DS2` (OSDI'18) for service time and selectivity, Gunther's Universal Scalability Law for the curve.
 
-mod stub;
+mod curve;
+mod derive;
+mod estimate;
+mod flow;
+mod history;
+#[cfg(test)]
+mod properties;
+mod sample;
+#[cfg(test)]
+mod testing;
 mod types;
-pub use stub::*;
+mod window;
 
+pub use curve::{Curve, Needed, learn};
+pub use history::History;
+pub use sample::{Sample, VertexSample};
 pub use types::{EdgeSignals, Estimate, Signals, Trend, VertexSignals};

@@ -6,7 +6,7 @@ use crate::model::{Parallelism, Seconds, Timestamp};
 
 /// A measured number with its 95 % confidence interval (Student's t over the samples of the window).
 ///
-/// `low <= mean <= high`, all finite. With one sample the interval is the one its noise is known to have at least.
+/// `low <= mean <= high`, all finite. With few samples the interval is at least that of the noise such a number is known to have.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The mean over the window, each sample weighted by the time it covers.
@@ -51,7 +51,7 @@ pub struct VertexSignals {
     pub backlog: Option<f64>,
     /// Sources: records/s by which the backlog grows (negative: shrinks).
     pub backlog_growth: Option<Estimate>,
-    /// Records the service time rests on.
+    /// Records the service time rests on; 0 while the tasks are cold, when nothing is to be learned from it.
     pub records: f64,
 }
 

@@ -1,0 +1,497 @@
+//! From the samples of an epoch to [`Signals`].
+
+use super::estimate::{Tally, rate_noise, ratio_noise};
+use super::flow::{FlowMemory, drive, flow};
+use super::sample::HIDDEN_SECONDS;
+use super::window::{Regime, Seen, Window, last_regime, window};
+use super::{EdgeSignals, Estimate, Sample, Signals, VertexSample, VertexSignals};
+use crate::model::{Parallelism, Reading, Seconds, Snapshot};
+
+/// A load has changed when it differs by more than a tenth: a band of utilization is several times as wide.
+const LOAD_CHANGES: f64 = 0.1;
+
+/// The cost of a record has changed when it differs by more than this. Records of one job differ among themselves, and
+/// compilers and caches go on for minutes: costs waver more than loads do.
+const COST_CHANGES: f64 = 0.2;
+
+/// Ratios are averaged over more and more of the past until their interval is this share of them to either side: half of
+/// what is called a change of the load.
+const PRECISE: f64 = 0.05;
+
+/// A selectivity rests on no fewer samples, where there are as many: of a window that fires every so often, ten samples in
+/// a row are not by chance all with a burst or all without.
+const SELECTIVITY_SAMPLES: usize = 10;
+
+/// Beyond this back-pressured share, a source tells no more how much it would put out: one that is pinned by a backlog waits for nearly all
+/// of its time, whatever comes to it. Four fifths stand for a load of five times what is taken in.
+const MOST_BACK_PRESSURE: f64 = 0.8;
+
+/// The loads and costs that are watched for a change come from no more than the newest samples: a few more than a window has.
+const WATCHED: usize = 16;
+
+/// What the samples say, and what is remembered of each edge. `None` without a sample.
+pub(super) fn signals(samples: &[Sample], last: &Snapshot, memories: &[FlowMemory]) -> Option<Signals> {
+    let newest = samples.last()?;
+    let window = watch_loads(samples, last);
+    let of_window = &samples[window.start..];
+    let covered = of_window.iter().map(Sample::seconds).sum();
+    Some(Signals {
+        at: newest.at,
+        window: Seconds::new(covered).unwrap_or_default(),
+        samples: u32::try_from(of_window.len()).unwrap_or(u32::MAX),
+        trend: window.trend,
+        vertices: (0..last.graph.len()).map(|v| vertex(samples, window, last, v)).collect(),
+        edges: memories
+            .iter()
+            .enumerate()
+            .map(|(e, memory)| edge(samples, window, last, e, memory))
+            .collect(),
+    })
+}
+
+/// The window: since the load of any source last changed. The rates of the vertices after them are not watched: a window that
+/// fires makes them jump, and a backlog being worked off bends them, with the load the same.
+fn watch_loads(samples: &[Sample], last: &Snapshot) -> Window {
+    let first = samples.len().saturating_sub(WATCHED);
+    let watched = &samples[first..];
+    let sources: Vec<usize> = last.graph.sources().collect();
+    let at = |sample: usize, source: usize| {
+        let v = sources[source];
+        let sample = &watched[sample].vertices[v];
+        let value = arrival(sample, last.vertices[v].parallelism)?;
+        Some(Seen { value, weight: sample.seconds(), noise: rate_noise(value, sample.seconds()) })
+    };
+    let regime = last_regime::<4>(watched.len(), LOAD_CHANGES, at, sources.len());
+    let within = window(watched.len(), regime, |sample| watched[sample].seconds());
+    Window { start: first + within.start, ..within }
+}
+
+/// Records/s that come to exist outside, over one sample, in records as the source puts them out.
+fn arrival(sample: &VertexSample, parallelism: Parallelism) -> Option<f64> {
+    let put_out = sample.rate_out()?;
+    if let Some(growth) = sample.growth() {
+        let selectivity = sample.rate_in().filter(|taken_in| *taken_in > 0.0).map_or(1.0, |r| put_out / r);
+        return Some((put_out + growth * selectivity).max(0.0));
+    }
+    let waited = share(sample.back_pressured_seconds(), sample, parallelism).unwrap_or(0.0);
+    Some(put_out / (1.0 - waited.min(MOST_BACK_PRESSURE)))
+}
+
+fn share(seconds: Option<f64>, sample: &VertexSample, parallelism: Parallelism) -> Option<f64> {
+    let all = sample.seconds() * parallelism.as_f64();
+    (all > 0.0).then_some(seconds?.clamp(0.0, all) / all)
+}
+
+fn vertex(samples: &[Sample], window: Window, last: &Snapshot, v: usize) -> VertexSignals {
+    let Reading { parallelism, pending_records, .. } = last.vertices[v];
+    let is_source = last.graph.is_source(v);
+    let mut rates = Rates::default();
+    for sample in &samples[window.start..] {
+        rates.add(&sample.vertices[v], parallelism, is_source);
+    }
+    let each = rates.seconds / f64::from(rates.samples.max(1));
+    let rate = |tally: &Tally| tally.estimate(|mean| rate_noise(mean, each)).map(Estimate::at_least_zero);
+    let rate_out = rate(&rates.put_out);
+    // A source's own count is 0 in Flink up to 2.3: records that come from outside are no records of the task.
+    let taken_in = if is_source {
+        rate(&rates.taken_in).filter(|r| r.mean > 0.0).or(rate_out)
+    } else {
+        rate(&rates.taken_in)
+    };
+    let traffic = rates.put_out.mean().unwrap_or(0.0);
+    let cost = if is_source { None } else { service_time(samples, window, v, parallelism) };
+    VertexSignals {
+        parallelism,
+        rate_in: taken_in,
+        rate_out,
+        service_time: cost.map(|cost| cost.service_time),
+        busy: rates.busy.mean().map(|share| share.clamp(0.0, 1.0)),
+        back_pressured: rates.back_pressured.mean(),
+        arrival: rate(&rates.arrival),
+        backlog: if is_source { pending_records.map(|records| records as f64) } else { None },
+        // The gauge wavers with what goes through it, not with its own change.
+        backlog_growth: rates.growth.estimate(|_| rate_noise(traffic, each)),
+        records: cost.map_or(0.0, |cost| cost.records),
+    }
+}
+
+/// One vertex's rates and shares over the window, weighted by time.
+#[derive(Default)]
+struct Rates {
+    samples: u32,
+    seconds: f64,
+    taken_in: Tally,
+    put_out: Tally,
+    busy: Tally,
+    back_pressured: Tally,
+    arrival: Tally,
+    growth: Tally,
+}
+
+impl Rates {
+    fn add(&mut self, sample: &VertexSample, parallelism: Parallelism, is_source: bool) {
+        let seconds = sample.seconds();
+        self.samples += 1;
+        self.seconds += seconds;
+        let add = |tally: &mut Tally, value: Option<f64>| {
+            if let Some(value) = value {
+                tally.add(seconds, value);
+            }
+        };
+        add(&mut self.taken_in, sample.rate_in());
+        add(&mut self.put_out, sample.rate_out());
+        // Not clamped one by one: what counted as busy in one sample is taken back in the next.
+        let all = seconds * parallelism.as_f64();
+        add(&mut self.busy, sample.busy_seconds().map(|busy| busy / all));
+        add(&mut self.back_pressured, share(sample.back_pressured_seconds(), sample, parallelism));
+        if is_source {
+            add(&mut self.arrival, arrival(sample, parallelism));
+            add(&mut self.growth, sample.growth());
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Cost {
+    service_time: Estimate,
+    /// Zero while the tasks are cold: nothing is to be learned from them.
+    records: f64,
+}
+
+/// Busy seconds of one subtask per record. It is a matter of the code more than of the load: where the window is too short to
+/// tell it precisely, it is averaged over more of the past, back to when it last changed.
+fn service_time(samples: &[Sample], window: Window, v: usize, parallelism: Parallelism) -> Option<Cost> {
+    let is_warm = samples.last()?.warm;
+    let coldest = if is_warm { samples.partition_point(|sample| !sample.warm) } else { 0 };
+    let samples = &samples[coldest..];
+    let within = window.start.saturating_sub(coldest);
+    let changed = watch_cost(samples, v, parallelism);
+
+    let mut sums = CostSums::default();
+    for (index, sample) in samples.iter().enumerate().rev() {
+        if index < changed || (index < within && sums.is_precise(parallelism)) {
+            break;
+        }
+        sums.add(&sample.vertices[v], parallelism);
+    }
+    let service_time = sums.estimate(parallelism).filter(|time| time.mean > 0.0)?.at_least_zero();
+    Some(Cost { service_time, records: if is_warm { sums.tally.weight() } else { 0.0 } })
+}
+
+/// The first sample since the cost of a record last changed.
+fn watch_cost(samples: &[Sample], v: usize, parallelism: Parallelism) -> usize {
+    let first = samples.len().saturating_sub(WATCHED);
+    let at = |sample: usize, _| {
+        let sample = &samples[first + sample].vertices[v];
+        let records = sample.read.filter(|records| *records > 0)? as f64;
+        let value = sample.busy_seconds()? / records;
+        let waiting = sample.seconds() * parallelism.as_f64() - value * records;
+        Some(Seen {
+            value,
+            weight: records,
+            noise: ratio_noise(value).hypot(hidden(waiting, records, parallelism)),
+        })
+    };
+    let Regime { start, .. } = last_regime::<1>(samples.len() - first, COST_CHANGES, at, 1);
+    if start == 0 { 0 } else { first + start }
+}
+
+/// Seconds per record by which a service time may be wrong because waiting counted as busy, at either end: up to as long as
+/// a subtask waits for a record, on every subtask.
+fn hidden(waiting: f64, records: f64, parallelism: Parallelism) -> f64 {
+    parallelism.as_f64() * (waiting.max(0.0) / records).min(HIDDEN_SECONDS) / records
+}
+
+#[derive(Default)]
+struct CostSums {
+    /// Seconds per record, weighted by records.
+    tally: Tally,
+    waiting: f64,
+}
+
+impl CostSums {
+    fn add(&mut self, sample: &VertexSample, parallelism: Parallelism) {
+        let Some((busy, records)) = sample.busy_seconds().zip(sample.read) else { return };
+        if records > 0 {
+            let records = records as f64;
+            self.tally.add(records, busy / records);
+            self.waiting += sample.seconds() * parallelism.as_f64() - busy;
+        }
+    }
+
+    fn estimate(&self, parallelism: Parallelism) -> Option<Estimate> {
+        let hidden = hidden(self.waiting, self.tally.weight(), parallelism);
+        Some(self.tally.estimate(ratio_noise)?.widened(hidden))
+    }
+
+    fn is_precise(&self, parallelism: Parallelism) -> bool {
+        self.estimate(parallelism).is_some_and(|time| time.relative_half_width() <= PRECISE)
+    }
+}
+
+fn edge(samples: &[Sample], window: Window, last: &Snapshot, e: usize, memory: &FlowMemory) -> EdgeSignals {
+    let graph = &last.graph;
+    let mut now = Tally::default();
+    let mut input = Tally::default();
+    for sample in &samples[window.start..] {
+        if let (Some(flow), Some(drive)) = (flow(graph, sample, e), drive(graph, sample, e)) {
+            now.add(sample.seconds(), flow);
+            input.add(sample.seconds(), drive);
+        }
+    }
+    let flow_now = now.mean();
+    let bound = memory.bound();
+    let selectivity = match (bound, input.mean()) {
+        // It does not follow the input: what it is on average, against the input of now.
+        (Some(_), Some(input)) if input > 0.0 => memory.flow().map(|flow| flow.scaled(1.0 / input)),
+        _ if samples.len() < SELECTIVITY_SAMPLES => memory.selectivity(),
+        _ => selectivity(samples, window, last, e),
+    };
+    EdgeSignals {
+        flow: flow_now,
+        selectivity: selectivity.map(Estimate::at_least_zero),
+        // What it carries now has been seen, too.
+        flow_bound: bound.map(|bound| bound.max(flow_now.unwrap_or(0.0))),
+    }
+}
+
+/// Records along an edge per record into its sender, over ten samples or more of this epoch.
+fn selectivity(samples: &[Sample], window: Window, last: &Snapshot, e: usize) -> Option<Estimate> {
+    let at_least = window.start.min(samples.len().saturating_sub(SELECTIVITY_SAMPLES));
+    let mut tally = Tally::default();
+    for (index, sample) in samples.iter().enumerate().rev() {
+        let is_precise =
+            || tally.estimate(ratio_noise).is_some_and(|ratio| ratio.relative_half_width() <= PRECISE);
+        if index < at_least && is_precise() {
+            break;
+        }
+        if let (Some(flow), Some(drive)) = (flow(&last.graph, sample, e), drive(&last.graph, sample, e))
+            && drive > 0.0
+        {
+            tally.add(drive * sample.seconds(), flow / drive);
+        }
+    }
+    tally.estimate(ratio_noise)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::History;
+    use super::super::Trend;
+    use super::super::testing::{Doing, Job, doing};
+    use super::*;
+
+    fn about(got: Option<f64>, expected: f64, share: f64) -> bool {
+        got.is_some_and(|got| (got - expected).abs() <= share * expected.abs())
+    }
+
+    fn watch(parallelism: &[u64], phases: &[(usize, f64, &[Doing])]) -> Signals {
+        let (mut job, mut history) = (Job::chain(parallelism), History::default());
+        job.run(60.0, phases[0].2);
+        history.push(&job.seen());
+        for &(polls, seconds, doing) in phases {
+            job.polls(&mut history, polls, seconds, doing);
+        }
+        history.signals().expect("there are samples")
+    }
+
+    fn source(writes: f64, waits: f64, pending_grows: Option<f64>) -> Doing {
+        Doing { writes, waits, pending_grows, ..Doing::default() }
+    }
+
+    fn mean(estimate: Option<Estimate>) -> Option<f64> {
+        estimate.map(|estimate| estimate.mean)
+    }
+
+    #[test]
+    fn reads_rates_and_costs_of_a_chain() {
+        let step = Doing { cost: 0.004, ..doing(500.0, 1500.0) };
+        let sink = Doing { cost: 0.0005, ..doing(1500.0, 0.0) };
+        let got = watch(&[1, 4, 2], &[(6, 5.0, &[source(500.0, 0.0, Some(0.0)), step, sink])]);
+        assert_eq!((got.samples, got.trend, got.window.get()), (6, Trend::Steady, 30.0));
+        let [from, step, sink] = &got.vertices[..] else { panic!("three vertices") };
+        assert_eq!(
+            (mean(from.arrival), mean(from.rate_in), from.backlog),
+            (Some(500.0), Some(500.0), Some(0.0))
+        );
+        assert_eq!((from.service_time, step.arrival), (None, None));
+        assert_eq!((mean(step.rate_in), mean(step.rate_out)), (Some(500.0), Some(1500.0)));
+        assert!(about(mean(step.service_time), 0.004, 1e-9) && about(step.busy, 0.5, 1e-9), "{step:?}");
+        assert!(about(mean(sink.service_time), 0.0005, 1e-9) && about(sink.busy, 0.375, 1e-9), "{sink:?}");
+        assert!(
+            about(mean(got.edges[0].selectivity), 1.0, 1e-9)
+                && about(mean(got.edges[1].selectivity), 3.0, 1e-9)
+        );
+        assert_eq!((got.edges[0].flow, got.edges[0].flow_bound), (Some(500.0), None));
+    }
+
+    #[test]
+    fn what_arrives_at_a_source() {
+        // What is put out, the share it is back-pressured, by how much its backlog grows, and what arrives.
+        for (writes, waits, grows, arrives) in [
+            (500.0, 0.0, None, 500.0),
+            (500.0, 0.0, Some(0.0), 500.0),
+            (500.0, 0.9, Some(1000.0), 1500.0),
+            (2000.0, 0.0, Some(-500.0), 1500.0),
+            (500.0, 0.5, None, 1000.0),
+            (500.0, 0.99, None, 2500.0),
+            (0.0, 0.0, Some(-100.0), 0.0),
+            (0.0, 0.0, None, 0.0),
+        ] {
+            let mut from = source(writes, waits, None);
+            let (mut job, mut history) = (Job::chain(&[2, 1]), History::default());
+            // A backlog to begin with, so that it can shrink.
+            from.pending_grows = grows.map(|_| 1000.0);
+            job.run(60.0, &[from, doing(writes, 0.0)]);
+            history.push(&job.seen());
+            from.pending_grows = grows;
+            job.polls(&mut history, 4, 5.0, &[from, doing(writes, 0.0)]);
+            let got = history.signals().expect("there are samples").vertices.swap_remove(0);
+            assert!(about(mean(got.arrival), arrives, 1e-3), "{writes} {waits} {grows:?}: {got:?}");
+            assert_eq!(mean(got.backlog_growth).is_some(), grows.is_some());
+            assert_eq!(got.backlog, grows.map(|growth| 60_000.0 + 20.0 * growth));
+        }
+    }
+
+    #[test]
+    fn a_load_that_changes_is_told_once_and_then_believed() {
+        let load = |rate: f64| [source(rate, 0.0, Some(0.0)), doing(rate, 0.0)];
+        for (phases, trend, samples, arrival) in [
+            (vec![(8, 500.0)], Trend::Steady, 8, 500.0),
+            (vec![(8, 500.0), (1, 1500.0)], Trend::Changing, 1, 1500.0),
+            (vec![(8, 500.0), (2, 1500.0)], Trend::Steady, 2, 1500.0),
+            (vec![(8, 500.0), (1, 1100.0), (1, 1500.0)], Trend::Steady, 1, 1500.0),
+            (vec![(8, 500.0), (1, 1100.0), (5, 1500.0)], Trend::Steady, 5, 1500.0),
+            (vec![(30, 500.0), (30, 400.0)], Trend::Steady, 12, 400.0),
+        ] {
+            let loads: Vec<_> = phases.iter().map(|&(polls, rate)| (polls, load(rate))).collect();
+            let phases: Vec<_> = loads.iter().map(|(polls, load)| (*polls, 5.0, &load[..])).collect();
+            let got = watch(&[1, 2], &phases);
+            assert_eq!(
+                (got.trend, got.samples, mean(got.vertices[0].arrival)),
+                (trend, samples, Some(arrival))
+            );
+        }
+    }
+
+    #[test]
+    fn a_cost_that_changes_is_followed() {
+        let step = |cost| [source(100.0, 0.0, None), Doing { cost, ..doing(100.0, 0.0) }];
+        for (polls, cost) in [(12, 0.002), (2, 0.004), (5, 0.001)] {
+            let got = watch(&[1, 2], &[(30, 5.0, &step(0.002)), (polls, 5.0, &step(cost))]);
+            let time = mean(got.vertices[1].service_time);
+            assert!(about(time, cost, 0.01), "{time:?} instead of {cost} after {polls}");
+        }
+    }
+
+    #[test]
+    fn cold_tasks_teach_nothing() {
+        let step = |cost| [source(100.0, 0.0, None), Doing { cost, ..doing(100.0, 0.0) }];
+        let (mut job, mut history) = (Job::chain(&[1, 2]), History::default());
+        job.polls(&mut history, 3, 4.0, &step(0.005));
+        let cold = history.signals().expect("there are samples").vertices.swap_remove(1);
+        assert!(about(mean(cold.service_time), 0.005, 0.01) && cold.records == 0.0, "{cold:?}");
+        job.polls(&mut history, 2, 4.0, &step(0.004));
+        let warm = history.signals().expect("there are samples").vertices.swap_remove(1);
+        assert!(about(mean(warm.service_time), 0.004, 0.01) && warm.records > 0.0, "{warm:?}");
+    }
+
+    #[test]
+    fn waiting_that_counts_as_busy_makes_the_cost_uncertain() {
+        // One record a second: up to a second of waiting may hide in the busy time at either end.
+        let rare =
+            watch(&[1, 1], &[(12, 5.0, &[source(1.0, 0.0, None), doing(1.0, 0.0)])]).vertices.swap_remove(1);
+        let time = rare.service_time.expect("there are records");
+        assert!(time.low == 0.0 && time.high > 0.005, "{time:?}");
+        let often = watch(&[1, 1], &[(12, 5.0, &[source(500.0, 0.0, None), doing(500.0, 0.0)])])
+            .vertices
+            .swap_remove(1);
+        let time = often.service_time.expect("there are records");
+        assert!(time.relative_half_width() < 0.02, "{time:?}");
+    }
+
+    #[test]
+    fn no_records_is_no_service_time() {
+        let got = watch(&[1, 1], &[(5, 5.0, &[source(0.0, 0.0, None), doing(0.0, 0.0)])]);
+        let idle = &got.vertices[1];
+        assert_eq!(
+            (idle.service_time, mean(idle.rate_in), idle.busy, idle.records),
+            (None, Some(0.0), Some(0.0), 0.0)
+        );
+        assert_eq!(got.edges[0].selectivity, None);
+    }
+
+    /// A window of 5 s that puts out 100 records, whatever comes in; polled every 3 s.
+    fn burst(job: &mut Job, history: &mut History, polls: usize, load: f64) {
+        for _ in 0..polls {
+            let millis = job.snapshot.flink_now.as_millis();
+            let fires = (millis + 3000).div_euclid(5000) - millis.div_euclid(5000);
+            let out = fires as f64 * 100.0 / 3.0;
+            job.polls(history, 1, 3.0, &[source(load, 0.0, Some(0.0)), doing(load, out), doing(out, 0.0)]);
+        }
+    }
+
+    #[test]
+    fn bursts_are_averaged_and_do_not_unsettle_the_load() {
+        let (mut job, mut history) = (Job::chain(&[1, 2, 1]), History::default());
+        for polls in 2..40 {
+            burst(&mut job, &mut history, 1, 300.0);
+            let Some(got) = history.signals() else { continue };
+            assert_eq!(got.trend, Trend::Steady);
+            let selectivity = got.edges[1].selectivity.expect("there was an input");
+            let truth = 20.0 / 300.0;
+            // The first few may all be with a burst, or all without.
+            if polls > 5 {
+                assert!(
+                    selectivity.low <= truth && truth <= selectivity.high,
+                    "after {polls}: {selectivity:?}"
+                );
+            }
+            if polls > 12 {
+                assert!(about(Some(selectivity.mean), truth, 0.12), "after {polls}: {selectivity:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_is_not_expected_to_put_out_more_than_it_did() {
+        let (mut job, mut history) = (Job::chain(&[1, 2, 1]), History::default());
+        burst(&mut job, &mut history, 40, 300.0);
+        assert_eq!(history.signals().expect("samples").edges[1].flow_bound, None, "nothing tells yet");
+        job.restart(&[1, 3, 1]);
+        burst(&mut job, &mut history, 20, 900.0);
+        let high = history.signals().expect("samples").edges[1];
+        assert!(about(high.flow_bound, 20.0, 0.7) && high.flow_bound >= Some(19.0), "{high:?}");
+        assert!(about(mean(high.selectivity), 20.0 / 900.0, 0.1), "{high:?}");
+        burst(&mut job, &mut history, 3, 300.0);
+        let low = history.signals().expect("samples").edges[1];
+        assert!(about(mean(low.selectivity), 20.0 / 300.0, 0.1), "at once, of what is remembered: {low:?}");
+    }
+
+    #[test]
+    fn selectivity_is_known_right_after_a_restart() {
+        let (mut job, mut history) = (Job::chain(&[1, 2, 1]), History::default());
+        burst(&mut job, &mut history, 30, 300.0);
+        job.restart(&[1, 4, 1]);
+        for _ in 0..4 {
+            burst(&mut job, &mut history, 1, 300.0);
+            let Some(got) = history.signals() else { continue };
+            assert!(about(mean(got.edges[1].selectivity), 20.0 / 300.0, 0.1), "{:?}", got.edges[1]);
+        }
+    }
+
+    #[test]
+    fn a_legacy_source_has_rates_and_the_step_after_it_a_cost() {
+        let (mut job, mut history) = (Job::chain(&[1, 2]), History::default());
+        job.run(60.0, &[source(500.0, 0.0, None), doing(500.0, 0.0)]);
+        for _ in 0..5 {
+            job.run(5.0, &[source(500.0, 0.0, None), doing(500.0, 0.0)]);
+            let legacy = &mut job.snapshot.vertices[0];
+            (legacy.busy_ms, legacy.idle_ms) = (None, Some(0));
+            history.push(&job.seen());
+        }
+        let got = history.signals().expect("there are samples");
+        assert_eq!((mean(got.vertices[0].arrival), got.vertices[0].busy), (Some(500.0), None));
+        assert!(about(mean(got.vertices[1].service_time), 0.001, 1e-6));
+    }
+}

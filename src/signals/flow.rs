@@ -1,0 +1,295 @@
+//! How many records travel along each edge, and what is remembered of it across changes of the load and restarts.
+
+use serde::{Deserialize, Serialize};
+
+use super::estimate::{Tally, rate_noise};
+use super::{Estimate, Sample};
+use crate::model::Graph;
+
+/// Records/s along an edge over one sample.
+///
+/// The receiver's count is exact where the edge is its only input, the sender's where it is its only output. A record that
+/// goes to several outputs is counted once by its sender (seen in the code of 1.20.5 and 2.3.0), so the sender's count bounds
+/// each of them and is no sum. Between a sender of several outputs and a receiver of several inputs, what the receiver took
+/// in beyond its known inputs is split in proportion to what the senders put out.
+pub(super) fn flow(graph: &Graph, sample: &Sample, edge: usize) -> Option<f64> {
+    let to = graph.edges()[edge].to;
+    let received = || sample.vertices[to].rate_in();
+    let inputs = graph.inputs(to);
+    match sent(graph, sample, edge) {
+        _ if inputs.len() == 1 && received().is_some() => received(),
+        Some(sent) => Some(sent),
+        None => {
+            let known: f64 = inputs.iter().filter_map(|&input| sent(graph, sample, input)).sum();
+            let rest = (received()? - known).max(0.0);
+            let unknown = || inputs.iter().filter(|&&input| sent(graph, sample, input).is_none());
+            let put_out = |input: usize| sample.vertices[graph.edges()[input].from].rate_out();
+            let mut all = 0.0;
+            for &input in unknown() {
+                all += put_out(input)?;
+            }
+            Some(if all > 0.0 { rest * put_out(edge)? / all } else { rest / unknown().count() as f64 })
+        }
+    }
+}
+
+/// What the sender alone tells of an edge: something when it is the only output.
+fn sent(graph: &Graph, sample: &Sample, edge: usize) -> Option<f64> {
+    let from = graph.edges()[edge].from;
+    if graph.outputs(from).len() == 1 { sample.vertices[from].rate_out() } else { None }
+}
+
+/// Records/s into a vertex that its outputs are in proportion to: what a source puts out, what any other takes in.
+pub(super) fn drive(graph: &Graph, sample: &Sample, edge: usize) -> Option<f64> {
+    let from = graph.edges()[edge].from;
+    let vertex = &sample.vertices[from];
+    if graph.is_source(from) { vertex.rate_out() } else { vertex.rate_in() }
+}
+
+/// Levels of the input that are told apart; a load of two peaks a day and what is between them needs no more.
+const MOST_LEVELS: usize = 6;
+
+/// Inputs within this share of each other are one level: twice the noise of a few per cent.
+const SAME_LEVEL: f64 = 0.12;
+
+/// A level rests on at most about this many samples; then old ones fade, so that it follows a job that changes.
+const MOST_SAMPLES: f64 = 64.0;
+
+/// Fewer samples of a level are not compared: bursts of a window may all have fallen into them.
+const LEAST_SAMPLES: u32 = 6;
+
+/// Levels closer together tell nothing about growth.
+const LEAST_RATIO: f64 = 1.5;
+
+/// A flow that grows less than the input to this power does not follow it: halfway between one that does (1) and one
+/// that the clock alone determines (0).
+const LEAST_GROWTH: f64 = 0.5;
+
+/// How much travelled along one edge at different levels of its sender's input.
+///
+/// A window that fires by the clock puts out one record for each key, however many it took in. That shows only when
+/// the input changes, and a rescale usually comes just then: so this is kept across epochs, of one job and graph.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct FlowMemory {
+    /// The one that was seen last is the last.
+    levels: Vec<Level>,
+}
+
+/// The flow at one level of the input: sums over samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Level {
+    samples: f64,
+    seconds: f64,
+    input: f64,
+    flow: f64,
+    flow_squared: f64,
+}
+
+impl Level {
+    fn input_rate(&self) -> f64 {
+        self.input / self.seconds
+    }
+
+    fn flow(&self) -> Tally {
+        Tally::from_sums(self.samples, self.seconds, self.flow, self.flow_squared)
+    }
+
+    fn estimate(&self) -> Option<Estimate> {
+        self.flow().estimate(|mean| rate_noise(mean, self.seconds / self.samples))
+    }
+
+    fn fade(&mut self) {
+        for sum in
+            [&mut self.samples, &mut self.seconds, &mut self.input, &mut self.flow, &mut self.flow_squared]
+        {
+            *sum *= 0.5;
+        }
+    }
+}
+
+impl FlowMemory {
+    /// Adds what one sample saw, in records/s.
+    pub(super) fn add(&mut self, seconds: f64, input: f64, flow: f64) {
+        if !(seconds > 0.0 && input > 0.0 && input.is_finite() && flow.is_finite()) {
+            return;
+        }
+        let distance = |level: &Level| (level.input_rate() / input - 1.0).abs();
+        let nearest = (0..self.levels.len())
+            .min_by(|&a, &b| distance(&self.levels[a]).total_cmp(&distance(&self.levels[b])))
+            .filter(|&i| distance(&self.levels[i]) <= SAME_LEVEL);
+        let mut level = match nearest {
+            Some(i) => self.levels.remove(i),
+            None => Level::default(),
+        };
+        if level.samples >= MOST_SAMPLES {
+            level.fade();
+        }
+        level.samples += 1.0;
+        level.seconds += seconds;
+        level.input += input * seconds;
+        level.flow += flow * seconds;
+        level.flow_squared += flow * flow * seconds;
+        self.levels.push(level);
+        if self.levels.len() > MOST_LEVELS {
+            self.levels.remove(0);
+        }
+    }
+
+    /// Records along the edge per record into its sender, over all that is remembered.
+    pub(super) fn selectivity(&self) -> Option<Estimate> {
+        let input: f64 = self.levels.iter().map(|level| level.input).sum();
+        let flow = self.flow()?;
+        let seconds: f64 = self.levels.iter().map(|level| level.seconds).sum();
+        (input > 0.0).then(|| flow.scaled(seconds / input))
+    }
+
+    /// Records/s along the edge over all that is remembered, whatever the input was.
+    pub(super) fn flow(&self) -> Option<Estimate> {
+        let mut all = Tally::default();
+        for level in &self.levels {
+            all.add_all(&level.flow());
+        }
+        let each = all.weight() / f64::from(all.samples().max(1));
+        all.estimate(|mean| rate_noise(mean, each)).map(Estimate::at_least_zero)
+    }
+
+    /// The most records/s that were seen, when they did not grow with the input: from the lowest level to the highest by
+    /// less than half as much as it (on a scale of logarithms), with 95 % probability.
+    pub(super) fn bound(&self) -> Option<f64> {
+        let known = || self.levels.iter().filter(|level| level.flow().samples() >= LEAST_SAMPLES);
+        let by_input = |a: &&Level, b: &&Level| a.input_rate().total_cmp(&b.input_rate());
+        let (least, most) = known().min_by(by_input).zip(known().max_by(by_input))?;
+        let input_grew = most.input_rate() / least.input_rate();
+        if input_grew.is_nan() || input_grew < LEAST_RATIO {
+            return None;
+        }
+        let (low, high) = (least.estimate()?, most.estimate()?);
+        // Relative errors add up as squares in a ratio.
+        let error = low.relative_half_width().hypot(high.relative_half_width());
+        let flow_grew_at_most = high.mean / low.mean * (1.0 + error);
+        (flow_grew_at_most < input_grew.powf(LEAST_GROWTH))
+            .then(|| known().filter_map(|level| level.flow().mean()).fold(0.0, f64::max))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::VertexSample;
+    use super::*;
+    use crate::model::{Edge, Parallelism, Ship, Timestamp, Vertex, VertexId};
+
+    fn graph(vertices: u128, edges: &[(usize, usize)]) -> Graph {
+        let vertex = |id| Vertex {
+            id: VertexId::from_bits(id),
+            name: id.to_string(),
+            max_parallelism: Parallelism::clamped(128),
+            slot_sharing_group: None,
+        };
+        let edges = edges.iter().map(|&(from, to)| Edge { from, to, ship: Ship::Hash }).collect();
+        Graph::new((0..vertices).map(vertex).collect(), edges).expect("no cycle")
+    }
+
+    /// One second in which each vertex took in and put out so many records.
+    fn sample(counts: &[(u64, u64)]) -> Sample {
+        let vertex = |&(read, written): &(u64, u64)| VertexSample {
+            micros: 1_000_000,
+            read: Some(read),
+            written: Some(written),
+            ..VertexSample::default()
+        };
+        Sample {
+            at: Timestamp::default(),
+            micros: 1_000_000,
+            warm: true,
+            vertices: counts.iter().map(vertex).collect(),
+        }
+    }
+
+    #[test]
+    fn totals_of_the_ends_give_the_flow() {
+        type Row<'a> = (&'a str, &'a [(usize, usize)], &'a [(u64, u64)], &'a [f64]);
+        let rows: [Row; 5] = [
+            ("a chain: the receiver's count", &[(0, 1)], &[(0, 100), (90, 0)], &[90.0]),
+            ("a fan-out", &[(0, 1), (0, 2)], &[(0, 100), (100, 0), (40, 0)], &[100.0, 40.0]),
+            (
+                "a join: the senders' counts",
+                &[(0, 2), (1, 2)],
+                &[(0, 100), (0, 300), (390, 0)],
+                &[100.0, 300.0],
+            ),
+            (
+                "a sender of two outputs into a join: the rest",
+                &[(0, 1), (0, 3), (2, 3)],
+                &[(0, 100), (100, 0), (0, 300), (340, 0)],
+                &[100.0, 40.0, 300.0],
+            ),
+            (
+                "two senders of two outputs into a join: in proportion",
+                &[(0, 2), (0, 3), (1, 3), (1, 4)],
+                &[(0, 100), (0, 300), (100, 0), (200, 0), (300, 0)],
+                &[100.0, 50.0, 150.0, 300.0],
+            ),
+        ];
+        for (what, edges, counts, flows) in rows {
+            let graph = graph(counts.len() as u128, edges);
+            let got: Vec<_> = (0..edges.len()).map(|e| flow(&graph, &sample(counts), e)).collect();
+            let expected: Vec<_> = flows.iter().copied().map(Some).collect();
+            assert_eq!(got, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_no_count_tells_is_not_known() {
+        let graph = graph(2, &[(0, 1)]);
+        let nothing = VertexSample { micros: 1_000_000, ..VertexSample::default() };
+        let silent = Sample { vertices: vec![nothing; 2], ..sample(&[]) };
+        assert_eq!(flow(&graph, &silent, 0), None);
+    }
+
+    /// Remembers levels of (input, flow of each sample in turn, samples of 3 s).
+    fn memory(levels: &[(f64, &[f64], usize)]) -> FlowMemory {
+        let mut memory = FlowMemory::default();
+        for &(input, flows, samples) in levels {
+            for flow in flows.iter().cycle().take(samples) {
+                memory.add(3.0, input, *flow);
+            }
+        }
+        memory
+    }
+
+    #[test]
+    fn a_flow_that_does_not_grow_is_bounded() {
+        // A window of 5 s that puts out 100 records, polled every 3 s: 0, 33 or 33/s, 20/s on average.
+        let bursts: &[f64] = &[33.3, 0.0, 33.3, 33.3, 0.0];
+        let rows: [(&str, FlowMemory, Option<f64>); 6] = [
+            ("one level tells nothing", memory(&[(300.0, &[20.0], 20)]), None),
+            ("the clock decides", memory(&[(300.0, &[20.0], 20), (900.0, &[20.0], 20)]), Some(20.0)),
+            ("the clock decides, in bursts", memory(&[(300.0, bursts, 40), (900.0, bursts, 40)]), Some(20.0)),
+            ("the input decides", memory(&[(300.0, &[20.0], 20), (900.0, &[60.0], 20)]), None),
+            ("too close together", memory(&[(300.0, &[20.0], 20), (400.0, &[20.0], 20)]), None),
+            ("too few samples", memory(&[(300.0, &[20.0], 20), (900.0, &[20.0], 3)]), None),
+        ];
+        for (what, memory, bound) in rows {
+            assert_eq!(memory.bound().map(f64::round), bound, "{what}");
+        }
+    }
+
+    #[test]
+    fn remembers_few_levels_and_follows_a_job_that_changes() {
+        let mut memory = FlowMemory::default();
+        for level in 1..50 {
+            memory.add(5.0, f64::from(level) * 100.0, 10.0);
+        }
+        assert!(memory.levels.len() <= MOST_LEVELS);
+        for _ in 0..400 {
+            memory.add(5.0, 1000.0, 10.0);
+        }
+        for _ in 0..400 {
+            memory.add(5.0, 1000.0, 500.0);
+        }
+        let last = memory.levels.last().and_then(|level| level.flow().mean());
+        assert!(last.is_some_and(|flow| flow > 490.0), "{last:?}");
+    }
+}
