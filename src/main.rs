@@ -1,3 +1,7 @@
-//! The binary.
+//! The binary: all of it is in the library, so that tests and tools can call it.
 
-fn main() {}
+use tidegate::cli::{self, exit::Exit};
+
+fn main() -> Exit {
+    cli::main()
+}

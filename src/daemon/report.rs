@@ -101,9 +101,9 @@ impl Report {
     fn observed(&mut self, observation: &Observation) -> News {
         match observation {
             Observation::Missed(missed) => {
-                let is_new = self.missed.begins(missed.at) | (self.why != Some(missed.why));
-                self.why = Some(missed.why);
-                if is_new { News::Gone } else { News::None }
+                let begins = self.missed.begins(missed.at);
+                let before = self.why.replace(missed.why);
+                if begins || before != Some(missed.why) { News::Gone } else { News::None }
             }
             Observation::Seen(_) => {
                 self.why = None;

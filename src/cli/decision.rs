@@ -1,0 +1,148 @@
+//! A decision as it is shown to people: what each vertex does and needs, and why it gets that, or not.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::output::{Column, Show, Table};
+use crate::decide::{Decision, Verdict};
+use crate::model::Graph;
+use crate::plan::Direction;
+use crate::policy::Want;
+use crate::record::Summary;
+use crate::record::summary::{Count, expected, limited, sentence, vertex_name};
+
+/// A decision with what it is to be shown with.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Told<'a> {
+    /// The job, by the name that the user knows it by.
+    pub(super) name: &'a str,
+    /// The decision in a few words.
+    pub(super) summary: Summary,
+    /// All of it.
+    pub(super) decision: &'a Decision,
+    /// For the names of the vertices.
+    #[serde(skip)]
+    graph: Option<&'a Graph>,
+}
+
+impl<'a> Told<'a> {
+    pub(super) fn new(name: &'a str, decision: &'a Decision, graph: Option<&'a Graph>) -> Self {
+        Self { name, summary: Summary::of(decision, graph), decision, graph }
+    }
+}
+
+impl Show for Told<'_> {
+    fn show(&self) -> String {
+        let Self { name, summary, decision, graph } = self;
+        let mut text = format!("{name} at {}: {}\n", summary.at, headline(decision));
+        if let Some(vertices) = vertices(decision, *graph) {
+            let _ = write!(text, "\n{vertices}\n");
+        }
+        let mut notes = Table::new(&[Column::Left(""), Column::Left("")]);
+        for (title, note) in self.notes() {
+            notes.row([title, &note]);
+        }
+        let notes = notes.to_string();
+        // The header of a table of notes is empty.
+        let _ = write!(text, "\n{}", notes.split_once('\n').map_or("", |(_, rows)| rows));
+        text
+    }
+}
+
+impl Told<'_> {
+    /// What there is to say besides the table: each with its title.
+    fn notes(&self) -> Vec<(&'static str, String)> {
+        let Self { name: _, summary, decision, graph } = self;
+        let mut notes = vec![("why", summary.because.clone())];
+        if let Some(proposal) = &decision.proposal {
+            let waiting =
+                summary.backlog.map_or_else(|| "an unknown number".to_owned(), |b| Count(b).to_string());
+            let load = format!("{} records/s arrive, {waiting} wait", Count(proposal.load));
+            notes.push(("load", load));
+            for (index, want) in proposal.wants.iter().enumerate() {
+                notes.push(("vertex", sentence(&vertex_at(*graph, index), want)));
+            }
+        }
+        for limit in &decision.limits {
+            let name = vertex_name(*graph, limit.vertex);
+            notes.push((
+                "limit",
+                format!("{name}: {} -> {}, {}", limit.before, limit.after, limited(limit.by)),
+            ));
+        }
+        for hold in &decision.holds {
+            notes.push(("not now", hold.to_string()));
+        }
+        if let Some(plan) = decision.plan() {
+            let replicas = plan.replicas.map_or_else(String::new, |n| format!(", {n} TaskManagers"));
+            notes.push(("slots", format!("{} -> {}{replicas}", plan.slots_before, plan.slots_after)));
+            for change in plan.changed() {
+                if let Some(expected) = expected(change) {
+                    notes.push(("expects", format!("{}: {expected}", change.name)));
+                }
+            }
+        }
+        if let Some(proposal) = decision.proposal.as_ref().filter(|_| decision.plan().is_some()) {
+            notes.push(("restart", format!("about {:.1} s", proposal.restart_seconds)));
+        }
+        notes
+    }
+}
+
+fn headline(decision: &Decision) -> String {
+    let way = |direction| match direction {
+        Direction::Up => "up",
+        Direction::Down => "down",
+    };
+    match &decision.verdict {
+        Verdict::Unobserved => "nothing to decide on".to_owned(),
+        Verdict::Unchanged => "stays as it is".to_owned(),
+        Verdict::Held { plan: None } => "a rescale is under way".to_owned(),
+        Verdict::Held { plan: Some(plan) } => format!("would scale {}, but not now", way(plan.direction)),
+        Verdict::Approved { plan } => format!("scale {} now", way(plan.plan().direction)),
+    }
+}
+
+fn vertex_at(graph: Option<&Graph>, index: usize) -> String {
+    let vertex = graph.and_then(|graph| graph.vertices().get(index));
+    vertex.map_or_else(|| format!("vertex {index}"), |vertex| vertex.name.clone())
+}
+
+/// A row for each vertex: from which numbers it was decided.
+fn vertices(decision: &Decision, graph: Option<&Graph>) -> Option<Table> {
+    let proposal = decision.proposal.as_ref()?;
+    let mut table = Table::new(&[
+        Column::Left("VERTEX"),
+        Column::Right("NOW"),
+        Column::Right("NEEDS"),
+        Column::Right("GETS"),
+        Column::Right("IN/S"),
+        Column::Right("TO TAKE IN/S"),
+        Column::Right("CAPACITY/S"),
+        Column::Right("FULL"),
+        Column::Right("MS/RECORD"),
+        Column::Right("SKEW"),
+    ]);
+    let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    for (index, want) in proposal.wants.iter().enumerate() {
+        let Want { current, wanted, target_rate, capacity, curve: _, found, utilization, why: _ } = want;
+        let planned = decision.plan().and_then(|plan| plan.changes.get(index)).map(|change| change.to);
+        let seen = decision.signals.as_ref().and_then(|signals| signals.vertices.get(index));
+        let rate = seen.and_then(|seen| seen.rate_in.as_ref());
+        table.row([
+            vertex_at(graph, index),
+            current.to_string(),
+            wanted.to_string(),
+            planned.unwrap_or(*current).to_string(),
+            known(rate.map(|rate| Count(rate.mean).to_string())),
+            known(target_rate.map(|rate| Count(rate).to_string())),
+            known(capacity.map(|rate| Count(rate).to_string())),
+            known(utilization.map(|share| format!("{:.0}%", share * 100.0))),
+            known(found.map(|found| format!("{:.3}", found.service_time * 1000.0))),
+            known(found.map(|found| format!("{:.2}", found.skew))),
+        ]);
+    }
+    Some(table)
+}
