@@ -4,4 +4,5 @@
 #[path = "../testbed/mod.rs"]
 mod testbed;
 
+mod record_fixtures;
 mod testbed_works;

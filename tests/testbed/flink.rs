@@ -155,14 +155,15 @@ impl Flink {
             processes.chain(self.zookeeper.as_mut().map(|(process, _)| process)).collect();
         let client = &self.client;
         until(&format!("{slots} slots"), PATIENCE, async || {
-            for process in &mut processes {
-                process.check_alive()?;
+            // Waiting does not bring a dead process back, so its end ends the waiting too.
+            if let Err(dead) = processes.iter_mut().try_for_each(|process| process.check_alive()) {
+                return Ok(Err(dead));
             }
             let seen = client.get("/overview").await?["slots-total"].clone();
             ensure!(seen == slots, "{seen} slots");
-            Ok(())
+            Ok(Ok(()))
         })
-        .await
+        .await?
     }
 
     fn spawn_jobmanager(&self) -> Result<Process> {
@@ -287,6 +288,7 @@ fn java(installed: &Installed, folder: &Path, name: &str, heap: u32) -> Vec<Stri
         "-cp".to_owned(),
         format!("{}/lib/*", installed.home.display()),
     ];
+    command.push("--add-exports=java.base/sun.net.util=ALL-UNNAMED".to_owned());
     command.extend(OPENED.iter().map(|opened| format!("--add-opens={opened}=ALL-UNNAMED")));
     command
 }
