@@ -147,16 +147,21 @@ impl Maker<'_> {
         })
     }
 
-    /// As wished, but never below what the scale-down window needed at its most; with nothing gained by that yet, the wish
-    /// itself, for the guard to hold until the window has passed.
+    /// As wished, but never below what the scale-down window needed at its most, and only when a vertex was below its band
+    /// for the whole window: until then the wish itself, for the guard to hold.
     fn shrink(&mut self, wished: Vec<Parallelism>, ledger: &Ledger, now: Timestamp) -> Option<Made> {
         let window = scale_down_window(self.policy, ledger);
         // The window is let run on for two more polls when it is about to let go of more: one step of the load takes one
         // rescale, though two samples saw its edge.
         let soon = self.policy.poll.get() * 2;
-        let (mut sizes, mut passed, mut lets_go_soon) = (wished.clone(), now, false);
+        let (mut sizes, mut passed, mut lets_go_soon) = (wished.clone(), None, false);
+        let mut is_time = false;
         for (index, want) in self.proposal.wants.iter().enumerate() {
-            if wished[index] >= want.current || self.is_outside_bounds(index, want) {
+            if self.is_outside_bounds(index, want) {
+                is_time = true;
+                continue;
+            }
+            if wished[index] >= want.current {
                 continue;
             }
             let needs = ledger.needs.get(&self.vertex(index).id);
@@ -164,19 +169,39 @@ impl Maker<'_> {
             let most = most_since(now - window).unwrap_or(want.current);
             sizes[index] = most.clamp(wished[index], want.current);
             lets_go_soon |= most > wished[index] && most_since(now + soon - window) < Some(most);
-            let last = needs.map_or(now, |needs| needs.last_above(wished[index]).unwrap_or(needs.since));
-            passed = passed.max(last + window);
+            if want.why == Why::UtilizationBelowBand {
+                let low = self.below_band(want).max(wished[index]);
+                is_time |= most <= low;
+                let last = needs.map_or(now, |needs| needs.last_above(low).unwrap_or(needs.since));
+                passed = Some(passed.map_or(last + window, |at: Timestamp| at.min(last + window)));
+            }
         }
-        let Some(mut made) = self.made(Direction::Down, &sizes) else {
+        if !is_time {
             let mut made = self.made(Direction::Down, &wished)?;
-            made.window_until = Some(passed);
+            made.window_until = passed;
             return Some(made);
-        };
+        }
         for (index, (&before, &after)) in wished.iter().zip(&sizes).enumerate() {
             self.limit(index, LimitedBy::ScaleDownWindow, before, after);
         }
+        let mut made = self.made(Direction::Down, &sizes)?;
         made.window_until = lets_go_soon.then(|| now + soon);
         Some(made)
+    }
+
+    /// The largest need of a vertex at which it may have been below its band: one subtask less would not have been enough
+    /// for the load, so the load was more than what that one takes at the target utilization.
+    fn below_band(&self, want: &Want) -> Parallelism {
+        let (Some(curve), Some(rule)) = (want.curve, self.policy.throughput()) else {
+            return Parallelism::ONE;
+        };
+        let band = rule.utilization;
+        let low = curve.capacity(want.current) * band.min;
+        let may_be_below = |size: &u32| {
+            *size == 1 || curve.capacity(Parallelism::clamped(u64::from(size - 1))) * band.target < low
+        };
+        let largest = (1..want.current.get()).rev().find(may_be_below).unwrap_or(1);
+        Parallelism::clamped(u64::from(largest))
     }
 
     /// The plan for these sizes; `None` when they are the ones there are.
@@ -353,7 +378,10 @@ mod tests {
             (&[(90, 3), (30, 3)], 3, None),
             (&[(90, 9), (45, 9), (5, 3)], 3, Some(15)),
             (&[(90, 9), (61, 9), (40, 5), (5, 3)], 5, None),
+            // Its edge: the window lets go of five within two polls.
             (&[(90, 9), (61, 9), (55, 5), (5, 3)], 5, Some(10)),
+            // Eight of nine was within the band, so there is nothing to gain until the window has let go of that.
+            (&[(90, 8), (45, 8), (5, 3)], 3, Some(15)),
         ] {
             let mut job = Job::chain(&[(1, 0.0), (9, 0.004), (1, 0.001)]).arriving(400.0);
             for &(ago, size) in needs {

@@ -2,13 +2,14 @@
 //!
 //! Comes in: a [`Scenario`], how far the clock is to run, and requests as Flink takes them. Goes out: observations as Flink
 //! would have answered them, old metrics included, and the [`Truth`] to compare them with. The same scenario and the same
-//! requests give the same run, byte for byte. This module must never read a clock, do IO, or know of decisions.
+//! requests give the same run, byte for byte. This module must never read a clock or do IO; only `drive` knows of decisions.
 //!
 //! Records are a fluid that moves in steps of a fifth of a second (`flow`): each vertex takes in what its inputs have, its
 //! capacity allows and its outputs can hold, and its time is busy, idle or back-pressured accordingly (`station`).
 
 mod check;
 mod checkpoints;
+mod drive;
 mod flow;
 mod lag;
 mod load;
@@ -31,6 +32,7 @@ mod view;
 
 pub use check::{Problem, ScenarioError};
 pub use checkpoints::{CheckpointCounts, CheckpointRecord};
+pub use drive::{Drive, Driven};
 pub use load::{Load, Point, Shape, Sine, Trace};
 pub use refused::Refused;
 pub use scenario::{

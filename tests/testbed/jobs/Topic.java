@@ -2,10 +2,13 @@ package testbed;
 
 import java.io.IOException;
 import java.io.Serializable;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.Paths;
+import java.nio.file.StandardOpenOption;
 
 /**
  * How many records have been produced so far: the integral over the wall clock of the rates that an append-only file
@@ -17,6 +20,7 @@ final class Topic implements Serializable {
     private static final long REREAD_MILLIS = 100;
 
     private final String file;
+    private transient FileChannel read;
     private transient long readAt;
     private transient long size;
     /** Null until the file was first read, also in a copy that Flink has shipped to a subtask. */
@@ -44,6 +48,14 @@ final class Topic implements Serializable {
     /** Of the records produced until {@code now}, how many are in this split: they are dealt out one by one. */
     long produced(long now, int split, int splits) throws IOException {
         return (produced(now) - split + splits - 1) / splits;
+    }
+
+    /** Writes down that a split has been read up to an offset: eight bytes for each split. */
+    void tell(int split, long offset) throws IOException {
+        if (read == null) {
+            read = FileChannel.open(Paths.get(file + ".read"), StandardOpenOption.CREATE, StandardOpenOption.WRITE);
+        }
+        read.write(ByteBuffer.allocate(Long.BYTES).putLong(0, offset), (long) split * Long.BYTES);
     }
 
     private void read() throws IOException {

@@ -1,0 +1,130 @@
+//! What is read of a real job, against the truth that the test set.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tidegate::model::{Observation, Timestamp};
+use tidegate::observe::flink::{FlinkClient, Poller};
+use tidegate::policy::{FlinkRef, Span};
+use tidegate::signals::{History, Sample, Signals};
+
+use crate::testbed::{Flink, Job, Options, Proxy};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Seconds between polls, 1 to 20 in no order: two minutes in all.
+const GAPS: [f64; 14] = [1.0, 13.0, 2.5, 7.3, 20.0, 1.7, 4.1, 16.2, 9.9, 3.3, 1.1, 12.4, 5.6, 11.0];
+
+fn reference(url: &str) -> FlinkRef {
+    FlinkRef {
+        url: url.to_owned(),
+        poll: Span::from_secs(5),
+        timeout: Span::from_secs(10),
+        ..FlinkRef::default()
+    }
+}
+
+fn now() -> Timestamp {
+    tidegate::daemon::clock::now()
+}
+
+async fn seen(poller: &mut Poller) -> Result<Observation> {
+    match poller.observe(now).await {
+        seen @ Observation::Seen(_) => Ok(seen),
+        Observation::Missed(missed) => bail!("{missed:?}"),
+    }
+}
+
+#[tokio::test]
+async fn rates_are_exact_at_irregular_polls_on_2_3() -> Result<()> {
+    rates_are_exact_at_irregular_polls("2.3").await
+}
+
+#[tokio::test]
+async fn rates_are_exact_at_irregular_polls_on_1_20() -> Result<()> {
+    rates_are_exact_at_irregular_polls("1.20").await
+}
+
+async fn rates_are_exact_at_irregular_polls(version: &str) -> Result<()> {
+    let flink = Flink::start(version, Options::default()).await?;
+    let topic = flink.topic("orders")?;
+    let job = flink.submit(&Job::chain(&topic).parallelism("parse", 4).parallelism("enrich", 2)).await?;
+    flink.client().running_at(&job, PATIENCE, &[("parse", 4)]).await?;
+    topic.set_rate(700.0)?;
+    // Classes are loaded and buffers are filled once; neither is part of a steady rate.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+
+    let mut poller = Poller::new(FlinkClient::new(&reference(flink.url()))?, &reference(flink.url()));
+    let mut history = History::default();
+    let mut samples = 0;
+    for gap in GAPS {
+        history.push(&seen(&mut poller).await?);
+        if let Some(signals) = history.signals().filter(|_| history.epoch_samples() > samples) {
+            samples = history.epoch_samples();
+            check_sample(history.samples().last().context("a sample")?, 700.0)?;
+            check_signals(&signals, 700.0)?;
+        }
+        tokio::time::sleep(Duration::from_secs_f64(gap)).await;
+    }
+    ensure!(samples as usize >= GAPS.len() / 2, "{samples} samples of {} polls", GAPS.len());
+    Ok(())
+}
+
+fn close(what: &str, got: Option<f64>, truth: f64, within: f64) -> Result<()> {
+    let got = got.with_context(|| format!("no {what}"))?;
+    ensure!((got - truth).abs() <= truth * within, "{what} reads {got}, the truth is {truth}");
+    Ok(())
+}
+
+/// Every single difference of two polls has every rate within 2 % of the truth.
+fn check_sample(sample: &Sample, rate: f64) -> Result<()> {
+    for (name, vertex) in ["source", "parse", "enrich", "sink"].iter().zip(&sample.vertices) {
+        let seen = if *name == "source" { vertex.rate_out() } else { vertex.rate_in() };
+        close(&format!("{name} in a sample of {:.1} s", sample.seconds()), seen, rate, 0.02)?;
+    }
+    Ok(())
+}
+
+/// What decisions rest on: rates within 2 %, service times within 5 %.
+fn check_signals(signals: &Signals, rate: f64) -> Result<()> {
+    let [source, parse, enrich, _] = &signals.vertices[..] else { bail!("a chain has four vertices") };
+    close("arrival", source.arrival.map(|e| e.mean), rate, 0.02)?;
+    close("rate into parse", parse.rate_in.map(|e| e.mean), rate, 0.02)?;
+    close("service time of parse", parse.service_time.map(|e| e.mean), 0.004, 0.05)?;
+    close("service time of enrich", enrich.service_time.map(|e| e.mean), 0.001, 0.05)
+}
+
+#[tokio::test]
+async fn a_cycle_takes_two_calls_and_one_per_source() -> Result<()> {
+    let flink = Flink::start("2.3", Options { taskmanagers: 1, ..Options::default() }).await?;
+    let (left, right) = (flink.topic("left")?, flink.topic("right")?);
+    let job = flink.submit(&Job::diamond(&left, &right)).await?;
+    flink.client().running_at(&job, PATIENCE, &[]).await?;
+    left.set_rate(100.0)?;
+    right.set_rate(100.0)?;
+
+    let proxy = Proxy::start(flink.url()).await?;
+    let mut poller = Poller::new(FlinkClient::new(&reference(&proxy.url()))?, &reference(&proxy.url()));
+    seen(&mut poller).await?;
+    let mut counts = Vec::new();
+    for _ in 0..10 {
+        let before = proxy.requests().len();
+        seen(&mut poller).await?;
+        counts.push(proxy.requests().len() - before);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    ensure!(
+        counts.iter().all(|&count| (1..=4).contains(&count)),
+        "two sources allow 4 calls a cycle: {counts:?}"
+    );
+    ensure!(proxy.requests().iter().all(|(method, _)| method.as_str() == "GET"), "polling only reads");
+    // One connection for each call that is under way at the same time: the job and its two sources.
+    ensure!(
+        proxy.connections() <= 3,
+        "{} connections for {} calls",
+        proxy.connections(),
+        proxy.requests().len()
+    );
+    println!("calls of ten cycles with two sources: {counts:?}, over {} connections", proxy.connections());
+    Ok(())
+}
