@@ -71,3 +71,93 @@ pub(super) fn journal(path: &Path) -> Result<BufReader<File>, Failure> {
 fn cannot_read(path: &Path) -> String {
     format!("cannot read {}", path.display())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::time::{Duration, Instant};
+
+    use super::super::exit::lines;
+    use super::*;
+
+    const JOB: &str = "apiVersion: tidegate.dev/v1alpha1\nkind: FlinkAutoscaler\nmetadata: {name: NAME}\n\
+                       spec:\n  flink: {url: 'http://x', job: NAME}\n";
+
+    fn said<T>(result: Result<T, Failure>) -> (Exit, Vec<String>) {
+        let failure = result.err().expect("it is wrong");
+        (failure.exit, lines(failure.error.as_ref()))
+    }
+
+    #[test]
+    fn reads_files_and_all_files_of_a_directory() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let at = |name: &str| dir.path().join(name);
+        for (name, text) in [("b.yml", JOB.replace("NAME", "b")), ("a.yaml", JOB.replace("NAME", "a"))] {
+            fs::write(at(name), text)?;
+        }
+        fs::write(at("README.md"), "no configuration")?;
+        let names = |paths: &[PathBuf]| {
+            let config = config(paths, None).map_err(|failure| failure.error.to_string());
+            config.map(|config| config.autoscalers.into_iter().map(|one| one.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&[dir.path().to_owned()]), Ok(vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(names(&[at("b.yml"), at("a.yaml")]), Ok(vec!["b".to_owned(), "a".to_owned()]));
+        Ok(())
+    }
+
+    #[test]
+    fn a_policy_is_a_name_or_a_file() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("own.yaml");
+        fs::write(&path, builtin::list()[0].text.replace("cooldown: 2m", "cooldown: 9m"))?;
+        let cooldown =
+            |name: &str| policy(name).map(|spec| spec.limits.cooldown.to_string()).map_err(|f| f.exit);
+        assert_eq!(cooldown("throughput"), Ok("2m".to_owned()));
+        assert_eq!(cooldown(&path.display().to_string()), Ok("9m".to_owned()));
+        assert_eq!(cooldown("troughput"), Err(Exit::Usage));
+        Ok(())
+    }
+
+    #[test]
+    fn says_which_file_cannot_be_read() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let name = dir.path().display();
+        let gone = dir.path().join("gone.yaml");
+        let of = |path: &Path| said(config(&[path.to_owned()], None));
+        assert_eq!(
+            of(&gone),
+            (
+                Exit::Usage,
+                vec![format!("cannot read {name}/gone.yaml: No such file or directory (os error 2)")]
+            )
+        );
+        assert_eq!(
+            of(dir.path()),
+            (Exit::Usage, vec![format!("{name}: no file in it ends in .yaml, .yml or .json")])
+        );
+        fs::write(&gone, b"a: \xff")?;
+        assert_eq!(
+            of(&gone),
+            (Exit::Usage, vec![format!("{name}/gone.yaml:1:4: not UTF-8; save the file as UTF-8 text")])
+        );
+        Ok(())
+    }
+
+    #[test]
+    fn two_hundred_lines_are_checked_at_once() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let text: String = (0..40).map(|n| JOB.replace("NAME", &format!("job-{n}")) + "---\n").collect();
+        let path = dir.path().join("jobs.yaml");
+        fs::write(&path, text)?;
+        let time = || {
+            let start = Instant::now();
+            let config = config(std::slice::from_ref(&path), None);
+            assert_eq!(config.map(|config| config.autoscalers.len()).ok(), Some(40));
+            start.elapsed()
+        };
+        // The best of several: what else the machine does is not measured.
+        let best = (0..10).map(|_| time()).min().unwrap_or_default();
+        assert!(best < Duration::from_millis(20), "{best:?}");
+        Ok(())
+    }
+}

@@ -1,9 +1,9 @@
 //! `tidegate schema`
 
-use std::io;
+use std::io::{self, Write as _};
 
 use super::exit::{Exit, Failure, OrExit as _};
-use crate::config::schema::json_schema;
+use crate::config::schema::to_text;
 
 /// Print the JSON schema of configuration files, for editors and checks
 #[derive(Debug, clap::Args)]
@@ -14,8 +14,6 @@ Example:
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args) -> Result<Exit, Failure> {
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, json_schema()).map_err(io::Error::from).or_exit(Exit::Failed)?;
-    io::Write::write_all(&mut out, b"\n").or_exit(Exit::Failed)?;
+    io::stdout().lock().write_all(to_text().as_bytes()).or_exit(Exit::Failed)?;
     Ok(Exit::Done)
 }

@@ -30,3 +30,41 @@ impl BuiltIn {
         Source::new(format!("policies/{}.yaml", self.name), self.text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load_policy;
+    use crate::policy::{PolicySpec, Rule, Throughput};
+
+    #[test]
+    fn each_is_right_and_bears_the_name_of_its_file() {
+        for policy in list() {
+            let read = load_policy(&policy.source()).unwrap_or_else(|errors| panic!("{errors}"));
+            assert_eq!(read.metadata.name, policy.name);
+            assert!(policy.text.starts_with("# "), "{} does not say what it is for", policy.name);
+        }
+    }
+
+    #[test]
+    fn the_default_writes_out_the_defaults() {
+        let policy = load_policy(&list()[0].source()).expect("it is right");
+        let rules = vec![Rule::Throughput(Throughput::default())];
+        assert_eq!(policy.spec, PolicySpec { rules, ..PolicySpec::default() });
+        // Every field that has a default is in the text.
+        let defaults = serde_json::to_value(&policy.spec).expect("it can be written");
+        let mut names = Vec::new();
+        fields(&defaults, &mut names);
+        for name in names {
+            assert!(list()[0].text.contains(&format!("{name}:")), "{name}");
+        }
+    }
+
+    fn fields(value: &serde_json::Value, names: &mut Vec<String>) {
+        for (name, value) in value.as_object().into_iter().flatten() {
+            names.push(name.clone());
+            fields(value, names);
+        }
+        value.as_array().into_iter().flatten().for_each(|value| fields(value, names));
+    }
+}

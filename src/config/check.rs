@@ -5,16 +5,14 @@
 
 use serde_json::{Map, Value as Json};
 
-use super::error::{ConfigError, Position, Problem};
+use super::error::{ConfigError, Position, Problem, short};
 use super::format;
 use super::nearest::{Hint, one_of};
 use super::path::Path;
+use super::shape::{self, Schema};
 use super::source::Source;
 use super::yaml::{Entry, Node, Number, Value};
 use crate::policy::Span;
-
-/// An object of the schema.
-pub(super) type Schema = Map<String, Json>;
 
 /// All mistakes of `document` against `root`.
 pub(super) fn check(root: &Json, source: &Source, document: &Node) -> Vec<ConfigError> {
@@ -26,7 +24,7 @@ pub(super) fn check(root: &Json, source: &Source, document: &Node) -> Vec<Config
 pub(super) struct Checker<'a> {
     pub(super) root: &'a Json,
     source: &'a Source,
-    pub(super) errors: Vec<ConfigError>,
+    errors: Vec<ConfigError>,
 }
 
 impl<'a> Checker<'a> {
@@ -37,15 +35,15 @@ impl<'a> Checker<'a> {
 
     /// The same, where `noun` says what the value is.
     fn named(&mut self, schema: &'a Json, noun: &str, node: &Node, path: &Path<'_>) {
-        let Some(schema) = schema.as_object() else { return };
-        if let Some((name, target)) = self.definition(schema) {
-            self.named(target, &noun_of(name), node, path);
+        if let Some((name, target)) = shape::definition(self.root, schema) {
+            self.named(target, &shape::noun(name), node, path);
         }
+        let Some(schema) = schema.as_object() else { return };
         for variants in ["oneOf", "anyOf"].iter().filter_map(|word| schema.get(*word)?.as_array()) {
             self.choice(variants, noun, node, path);
         }
-        if let Some(word) = own_word(schema) {
-            return self.word(&[word], noun, node, path);
+        if let Some(words) = shape::own_words(schema) {
+            return self.word(&words, noun, node, path);
         }
         if let Some(kind) = schema.get("type")
             && !allows(kind, &node.value)
@@ -69,7 +67,11 @@ impl<'a> Checker<'a> {
         for entry in entries {
             let before = self.errors.len();
             match (properties.and_then(|fields| fields.get(&entry.key)), others) {
-                (Some(field), _) => self.value(field, &entry.value, &path.field(&entry.key)),
+                (Some(field), _) => {
+                    let required = shape::required(schema).any(|name| name == entry.key);
+                    let what = if required { "" } else { ", or leave the field out" };
+                    self.value_or(what, field, &entry.value, &path.field(&entry.key));
+                }
                 (None, Some(Json::Bool(false))) => {
                     let known = properties.into_iter().flat_map(Map::keys).map(String::as_str);
                     self.note(entry.at, path, unknown("field", &entry.key, known));
@@ -175,7 +177,7 @@ impl<'a> Checker<'a> {
     }
 
     fn number(&mut self, schema: &Schema, number: &Number, at: Position, path: &Path<'_>) {
-        let format = schema.get("format").and_then(Json::as_str).and_then(format::range);
+        let format = format::range(schema);
         let bound = |word: &str| Some((schema.get(word)?.as_f64()?, schema.get(word)?.to_string()));
         let least = bound("minimum").or(format.map(|(least, _)| (least, least.to_string())));
         let most = bound("maximum").or(format.map(|(_, most)| (most, most.to_string())));
@@ -209,7 +211,7 @@ impl<'a> Checker<'a> {
         {
             self.note(at, path, Problem::TooFew { least, of: "character", found: text.chars().count() });
         }
-        let format = schema.get("format").and_then(Json::as_str).and_then(format::find);
+        let format = format::of(schema);
         if let Some(Err(problem)) = format.map(|format| (format.check)(text)) {
             self.note(at, path, Problem::Format(problem));
         }
@@ -223,28 +225,26 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The definition that a schema refers to, and its name.
-    pub(super) fn definition(&self, schema: &'a Schema) -> Option<(&'a str, &'a Json)> {
-        let name = schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")?;
-        Some((name, self.root.get("$defs")?.get(name)?))
-    }
-
     /// What to write for a field that is missing.
     fn about(&self, field: &'a Json) -> String {
-        let words = field.as_object().map(|schema| self.words(schema)).unwrap_or_default();
-        if words.is_empty() { description(field) } else { format!("expected {}", one_of(&words)) }
+        let words = shape::words(self.root, field);
+        words.map_or_else(|| shape::description(field), |words| format!("expected {}", one_of(&words)))
+    }
+
+    /// Checks a value; where there is none, says what else would do.
+    pub(super) fn value_or(&mut self, what: &'static str, schema: &'a Json, node: &Node, path: &Path<'_>) {
+        let before = self.errors.len();
+        self.value(schema, node, path);
+        if node.value == Value::Null
+            && let Some(Problem::Empty { mend, .. }) =
+                self.errors.get_mut(before).map(|error| &mut error.problem)
+        {
+            *mend = what;
+        }
     }
 
     pub(super) fn note(&mut self, at: Position, path: &Path<'_>, problem: Problem) {
         self.errors.push(self.source.error(at, path.to_string(), problem));
-    }
-}
-
-/// The one text that a schema allows.
-pub(super) fn own_word(schema: &Schema) -> Option<&str> {
-    match (schema.get("const"), schema.get("enum").and_then(Json::as_array).map(Vec::as_slice)) {
-        (Some(word), _) | (None, Some([word])) => word.as_str(),
-        _ => None,
     }
 }
 
@@ -259,40 +259,17 @@ pub(super) fn unknown<'k>(noun: &str, name: &str, known: impl IntoIterator<Item 
 pub(super) fn wrong_type(schema: &Schema, node: &Node) -> Problem {
     let expected = expected(schema);
     match node.value {
-        Value::Null => Problem::Empty { expected },
+        Value::Null => Problem::Empty { expected, mend: "" },
         _ => Problem::WrongType { expected, found: found(node), mend: mend(schema, node) },
     }
-}
-
-/// The first paragraph of a schema's description, on one line and without its last stop.
-pub(super) fn description(schema: &Json) -> String {
-    let text = schema.get("description").and_then(Json::as_str).unwrap_or_default();
-    let words: Vec<&str> = text.split("\n\n").next().unwrap_or_default().split_whitespace().collect();
-    words.join(" ").trim_end_matches('.').to_owned()
-}
-
-/// `MetricTarget` as one says it: metric target.
-fn noun_of(name: &str) -> String {
-    let mut noun = String::new();
-    for c in name.chars() {
-        if c.is_uppercase() && !noun.is_empty() {
-            noun.push(' ');
-        }
-        noun.extend(c.to_lowercase());
-    }
-    noun
 }
 
 fn why(schema: &Schema) -> String {
     schema.get("x-why").and_then(Json::as_str).map(|why| format!("; {why}")).unwrap_or_default()
 }
 
-fn kinds(kind: &Json) -> impl Iterator<Item = &str> {
-    kind.as_array().map_or(std::slice::from_ref(kind), Vec::as_slice).iter().filter_map(Json::as_str)
-}
-
 fn allows(kind: &Json, value: &Value) -> bool {
-    kinds(kind).any(|kind| match (kind, value) {
+    shape::types(kind).any(|kind| match (kind, value) {
         ("object", Value::Map(_))
         | ("array", Value::List(_))
         | ("string", Value::Text(_))
@@ -304,14 +281,10 @@ fn allows(kind: &Json, value: &Value) -> bool {
     })
 }
 
-fn main_kind(schema: &Schema) -> &str {
-    schema.get("type").and_then(|kind| kinds(kind).find(|kind| *kind != "null")).unwrap_or_default()
-}
-
 fn expected(schema: &Schema) -> String {
-    let format = schema.get("format").and_then(Json::as_str).and_then(format::find);
+    let format = format::of(schema);
     let field = schema.get("properties").and_then(Json::as_object).and_then(|fields| fields.keys().next());
-    match (main_kind(schema), format, field) {
+    match (shape::main_type(schema), format, field) {
         ("string", Some(format), _) => format.expected.to_owned(),
         ("string", None, _) => "text".to_owned(),
         ("integer", ..) => "a whole number".to_owned(),
@@ -337,8 +310,8 @@ pub(super) fn found(node: &Node) -> String {
 
 /// What to do where that is plain.
 fn mend(schema: &Schema, node: &Node) -> String {
-    let kind = main_kind(schema);
-    let timed = schema.get("format").is_some_and(|format| format == "duration");
+    let kind = shape::main_type(schema);
+    let timed = schema.get("x-form").is_some_and(|form| form == "duration");
     let mend = match (&node.value, kind) {
         (Value::Number(number), "string") if timed => {
             return format!("; give it a unit, as in {}s", short(&number.text));
@@ -356,15 +329,6 @@ fn mend(schema: &Schema, node: &Node) -> String {
 
 fn quoted_by_mistake(schema: &Schema, text: &str) -> bool {
     schema.get("type").is_some_and(|kind| allows(kind, &super::yaml::plain(text)))
-}
-
-/// As much of a text as a message can bear.
-fn short(text: &str) -> String {
-    const MOST: usize = 40;
-    if text.chars().count() <= MOST {
-        return text.to_owned();
-    }
-    text.chars().take(MOST - 1).chain(['…']).collect()
 }
 
 #[cfg(test)]

@@ -3,42 +3,26 @@
 //! Serde's enums become `oneOf` in the schema. To say "none of these fits" of a misspelt rule would help nobody, so the
 //! shape of the variants tells how they are told apart, and only the one that is meant is checked further.
 
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use super::check::{Checker, Schema, found, own_word, unknown, wrong_type};
+use super::check::{Checker, found, unknown, wrong_type};
 use super::error::Problem;
-use super::nearest::{Hint, nearest, one_of};
+use super::nearest::{nearest, one_of};
 use super::path::Path;
+use super::shape::{self, Variant};
 use super::yaml::{Entry, Node, Value};
-
-/// How a variant is told from its neighbours.
-enum Variant<'a> {
-    /// By being this word.
-    Word(&'a str),
-    /// By having this one key, for a value of this schema.
-    Key(&'a str, &'a Json),
-}
 
 impl<'a> Checker<'a> {
     /// Checks a value of which there are several kinds.
     pub(super) fn choice(&mut self, variants: &'a [Json], noun: &str, node: &Node, path: &Path<'_>) {
-        let some: Vec<&'a Json> =
-            variants.iter().filter(|variant| variant.get("type") != Some(&"null".into())).collect();
-        if some.len() < variants.len() {
-            // An option: nothing, or what remains.
+        if let Some(some) = shape::option(variants) {
             if node.value != Value::Null {
-                for variant in some {
-                    self.value(variant, node, path);
-                }
+                self.value(some, node, path);
             }
-            return;
-        }
-        let named: Option<Vec<Variant<'a>>> = some.iter().map(|variant| self.variant(variant)).collect();
-        if let Some(named) = named {
-            return self.named_choice(&named, noun, node, path);
-        }
-        if let Some(field) = self.telling_field(&some) {
-            self.told_by_field(field, &some, node, path);
+        } else if let Some(named) = variants.iter().map(shape::variant).collect::<Option<Vec<_>>>() {
+            self.named_choice(&named, noun, node, path);
+        } else if let Some(field) = self.telling_field(variants) {
+            self.told_by_field(field, variants, node, path);
         }
     }
 
@@ -47,7 +31,7 @@ impl<'a> Checker<'a> {
         match &node.value {
             Value::Text(text) if words.contains(&text.as_str()) => {}
             Value::Text(text) => self.note(node.at, path, unknown(noun, text, words.iter().copied())),
-            Value::Null => self.note(node.at, path, Problem::Empty { expected: one_of(words) }),
+            Value::Null => self.note(node.at, path, Problem::Empty { expected: one_of(words), mend: "" }),
             _ => self.note(
                 node.at,
                 path,
@@ -56,34 +40,15 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The words that a schema allows, if it allows nothing else.
-    pub(super) fn words(&self, schema: &'a Schema) -> Vec<&'a str> {
-        if let Some((_, target)) = self.definition(schema) {
-            return target.as_object().map(|target| self.words(target)).unwrap_or_default();
-        }
-        if let Some(word) = own_word(schema) {
-            return vec![word];
-        }
-        let variants = schema.get("oneOf").and_then(Json::as_array).into_iter().flatten();
-        let words: Option<Vec<_>> = variants.map(|variant| own_word(variant.as_object()?)).collect();
-        words.unwrap_or_default()
-    }
-
-    fn variant(&self, variant: &'a Json) -> Option<Variant<'a>> {
-        let schema = variant.as_object()?;
-        if let Some(word) = own_word(schema) {
-            return Some(Variant::Word(word));
-        }
-        let fields = schema.get("properties")?.as_object()?;
-        let closed = schema.get("additionalProperties") == Some(&Json::Bool(false));
-        let required = schema.get("required").and_then(Json::as_array).map_or(0, Vec::len);
-        let (key, value) = fields.iter().next()?;
-        (fields.len() == 1 && required == 1 && closed).then_some(Variant::Key(key, value))
-    }
-
     fn named_choice(&mut self, variants: &[Variant<'a>], noun: &str, node: &Node, path: &Path<'_>) {
-        let names = || variants.iter().map(|(Variant::Word(name) | Variant::Key(name, _))| *name);
-        let all: Vec<&str> = names().collect();
+        let all: Vec<&str> = variants
+            .iter()
+            .flat_map(|variant| match variant {
+                Variant::Words(words) => words.as_slice(),
+                Variant::Key(key, _) => std::slice::from_ref(key),
+            })
+            .copied()
+            .collect();
         let keyed = |name: &str| {
             variants.iter().find_map(|variant| match variant {
                 Variant::Key(key, value) if *key == name => Some(*value),
@@ -106,14 +71,18 @@ impl<'a> Checker<'a> {
                     );
                 }
                 if entries.is_empty() {
-                    self.note(node.at, path, Problem::Empty { expected: one_of(&all) });
+                    self.note(node.at, path, Problem::Empty { expected: one_of(&all), mend: "" });
                 }
                 for Entry { key, at, value } in entries {
                     match keyed(key) {
                         // Of several keys, those with nothing under them and those that are no names have been listed.
                         Some(_) if entries.len() > 1 && value.value == Value::Null => {}
-                        Some(schema) => self.value(schema, value, &path.field(key)),
-                        None if entries.len() == 1 => self.note(*at, path, unknown(noun, key, names())),
+                        Some(schema) => {
+                            self.value_or("; write `{}` for the defaults", schema, value, &path.field(key));
+                        }
+                        None if entries.len() == 1 => {
+                            self.note(*at, path, unknown(noun, key, all.iter().copied()))
+                        }
                         None => {}
                     }
                 }
@@ -123,8 +92,8 @@ impl<'a> Checker<'a> {
     }
 
     /// The field that has one word of its own in each variant, such as `kind`.
-    fn telling_field(&self, variants: &[&'a Json]) -> Option<&'a str> {
-        let fields = self.fields(variants.first()?)?;
+    fn telling_field(&self, variants: &'a [Json]) -> Option<&'a str> {
+        let fields = shape::resolve(self.root, variants.first()?)?.get("properties")?.as_object()?;
         fields.keys().map(String::as_str).find(|field| {
             let mut words: Vec<&str> =
                 variants.iter().filter_map(|variant| self.tag(variant, field)).collect();
@@ -134,38 +103,30 @@ impl<'a> Checker<'a> {
         })
     }
 
-    fn told_by_field(&mut self, field: &'a str, variants: &[&'a Json], node: &Node, path: &Path<'_>) {
+    fn told_by_field(&mut self, field: &'a str, variants: &'a [Json], node: &Node, path: &Path<'_>) {
         let words: Vec<&str> = variants.iter().filter_map(|variant| self.tag(variant, field)).collect();
         let Value::Map(_) = node.value else {
-            if let Some(schema) = variants.first().and_then(|variant| self.object_of(variant)) {
+            if let Some(schema) = variants.first().and_then(|variant| shape::resolve(self.root, variant)) {
                 self.note(node.at, path, wrong_type(schema, node));
             }
             return;
         };
         let Some(tag) = node.get(field) else {
-            let about = Hint::OneOf(words.iter().map(|word| (*word).to_owned()).collect()).to_string();
+            let about = format!("expected {}", one_of(&words));
             return self.note(node.at, path, Problem::Missing { field: field.to_owned(), about });
         };
         // Misspelt, it still tells which is meant; the word itself is then noted as part of the variant.
         let meant = tag.text().and_then(|text| nearest(text, &words));
-        let variant = variants.iter().find(|variant| meant.is_some() && self.tag(variant, field) == meant);
-        match variant {
+        match variants.iter().find(|variant| meant.is_some() && self.tag(variant, field) == meant) {
             Some(variant) => self.value(variant, node, path),
             None => self.word(&words, field, tag, &path.field(field)),
         }
     }
 
-    fn object_of(&self, variant: &'a Json) -> Option<&'a Schema> {
-        let schema = variant.as_object()?;
-        self.definition(schema).map_or(Some(schema), |(_, target)| target.as_object())
-    }
-
-    fn fields(&self, variant: &'a Json) -> Option<&'a Map<String, Json>> {
-        self.object_of(variant)?.get("properties")?.as_object()
-    }
-
+    /// The one word that a variant has in a field.
     fn tag(&self, variant: &'a Json, field: &str) -> Option<&'a str> {
-        match self.words(self.fields(variant)?.get(field)?.as_object()?).as_slice() {
+        let schema = shape::resolve(self.root, variant)?.get("properties")?.get(field)?;
+        match shape::words(self.root, schema)?.as_slice() {
             [word] => Some(word),
             _ => None,
         }

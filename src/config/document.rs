@@ -68,12 +68,12 @@ pub enum ScalingPolicyKind {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
     /// The name; one of its kind in a namespace.
-    #[schemars(extend("format" = "dns-subdomain", "maxLength" = 253,
+    #[schemars(extend("x-form" = "dns-subdomain", "maxLength" = 253,
         "pattern" = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"))]
     pub name: String,
     /// The namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("format" = "dns-label", "maxLength" = 63, "pattern" = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(extend("x-form" = "dns-label", "maxLength" = 63, "pattern" = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub namespace: Option<String>,
     /// Words to tell documents apart by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

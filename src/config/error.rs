@@ -142,10 +142,12 @@ pub enum Problem {
         about: String,
     },
     /// A field is there, but holds nothing.
-    #[error("has no value; expected {expected}, or leave the field out")]
+    #[error("has no value; expected {expected}{mend}")]
     Empty {
         /// What belongs there.
         expected: String,
+        /// What else would do: ", or leave the field out".
+        mend: &'static str,
     },
     /// Another kind of value.
     #[error("expected {expected}, found {found}{mend}")]
@@ -251,4 +253,13 @@ pub enum Problem {
     /// What the type behind the schema turned away although the schema let it pass.
     #[error("{0}")]
     Rejected(String),
+}
+
+/// As much of a text as a message can bear.
+pub(super) fn short(text: &str) -> String {
+    const MOST: usize = 40;
+    if text.chars().count() <= MOST {
+        return text.to_owned();
+    }
+    text.chars().take(MOST - 1).chain(['…']).collect()
 }

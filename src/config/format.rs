@@ -1,11 +1,16 @@
-//! The forms that a text or a number may have to have, by the word that the schema's `format` gives them.
+//! The forms that a text may have to have, by the word that the schema's `x-form` gives them; and the ranges of numbers.
+//!
+//! Not the schema's `format`: there, `duration` would be that of ISO 8601 to other readers.
 
+use super::shape::Schema;
 use crate::policy::{ObservedOr, Span};
 
 /// A form of texts.
 pub(super) struct Format {
     /// The word in the schema.
     name: &'static str,
+    /// What it is a form of, in the reference.
+    pub(super) noun: &'static str,
     /// What is expected, in a message.
     pub(super) expected: &'static str,
     /// Why a text is not of this form.
@@ -14,25 +19,37 @@ pub(super) struct Format {
 
 /// The forms that there are. The schema's `pattern`s say the same to those who do not know these words.
 const FORMATS: [Format; 5] = [
-    Format { name: "duration", expected: "a length of time such as 90s, 5m or 1h30m", check: duration },
+    Format {
+        name: "duration",
+        noun: "length of time",
+        expected: "a length of time such as 90s, 5m or 1h30m",
+        check: duration,
+    },
     Format {
         name: "duration-or-observed",
+        noun: "`observed` or a length of time",
         expected: "`observed` or a length of time such as 90s",
         check: duration_or_observed,
     },
-    Format { name: "http-url", expected: "a URL such as http://orders-rest:8081", check: http_url },
-    Format { name: "dns-label", expected: "a name such as streams", check: dns_label },
-    Format { name: "dns-subdomain", expected: "a name such as orders", check: dns_subdomain },
+    Format {
+        name: "http-url",
+        noun: "URL",
+        expected: "a URL such as http://orders-rest:8081",
+        check: http_url,
+    },
+    Format { name: "dns-label", noun: "name", expected: "a name such as streams", check: dns_label },
+    Format { name: "dns-subdomain", noun: "name", expected: "a name such as orders", check: dns_subdomain },
 ];
 
-/// The form of this name.
-pub(super) fn find(name: &str) -> Option<&'static Format> {
+/// The form that a schema demands.
+pub(super) fn of(schema: &Schema) -> Option<&'static Format> {
+    let name = schema.get("x-form")?.as_str()?;
     FORMATS.iter().find(|format| format.name == name)
 }
 
-/// The least and the largest number of a format.
-pub(super) fn range(name: &str) -> Option<(f64, f64)> {
-    Some(match name {
+/// The least and the largest number of the type that a schema's `format` names.
+pub(super) fn range(schema: &Schema) -> Option<(f64, f64)> {
+    Some(match schema.get("format")?.as_str()? {
         "uint8" => (0.0, f64::from(u8::MAX)),
         "uint16" => (0.0, f64::from(u16::MAX)),
         "uint32" => (0.0, f64::from(u32::MAX)),

@@ -31,7 +31,7 @@ impl Library {
     }
 
     /// The file that should hold the policy `name`.
-    pub(super) fn find(&self, name: &str) -> Option<Cow<'_, Source>> {
+    pub fn find(&self, name: &str) -> Option<Cow<'_, Source>> {
         let file = self.files.iter().find(|file| stem(file) == name).map(Cow::Borrowed);
         file.or_else(|| builtin::get(name).map(|policy| Cow::Owned(policy.source())))
     }

@@ -19,7 +19,9 @@ mod library;
 mod load;
 mod nearest;
 mod path;
+pub mod reference;
 pub mod schema;
+mod shape;
 mod source;
 mod yaml;
 

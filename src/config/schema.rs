@@ -30,3 +30,8 @@ fn generate() -> Value {
         "$defs": definitions,
     })
 }
+
+/// The schema as the text of a file.
+pub fn to_text() -> String {
+    format!("{:#}\n", json_schema())
+}

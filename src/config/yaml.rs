@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
 
-use super::error::{ConfigError, Position, Problem};
+use super::error::{ConfigError, Position, Problem, short};
 use super::source::Source;
 
 /// The most that a file may hold: eight thousand jobs of half a kilobyte each, and few enough to be read at once.
@@ -331,7 +331,7 @@ impl<'s> Builder<'s> {
         ));
         if let Some(Open { kind: Kind::Map { lines, .. }, .. }) = self.open.last_mut() {
             match lines.get(&text) {
-                Some(&first) => problem = Some(Problem::DuplicateKey { key: text.clone(), first }),
+                Some(&first) => problem = Some(Problem::DuplicateKey { key: short(&text), first }),
                 None => {
                     lines.insert(text.clone(), at.line);
                 }

@@ -101,7 +101,7 @@ pub struct AutoscalerSpec {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FlinkRef {
     /// Flink's REST endpoint, with any URL prefix: http://orders-rest:8081
-    #[schemars(extend("format" = "http-url", "pattern" = "^https?://[^/?#@\\s]+(/[^?#\\s]*)?$"))]
+    #[schemars(extend("x-form" = "http-url", "pattern" = "^https?://[^/?#@\\s]+(/[^?#\\s]*)?$"))]
     pub url: String,
     /// The job's name or id; may be left out when the cluster runs one job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -371,7 +371,7 @@ impl JsonSchema for ObservedOr {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({
             "type": "string",
-            "format": "duration-or-observed",
+            "x-form": "duration-or-observed",
             "pattern": r"^(observed|0|([0-9]+(\.[0-9]+)?(ms|s|m|h|d))+)$",
         })
     }

@@ -1,6 +1,8 @@
 //! What a configuration says, and all that can be wrong between its documents.
 
 use super::*;
+use proptest::prelude::*;
+
 use crate::config::builtin;
 use crate::model::Parallelism;
 use crate::policy::{Mode, Rule, Span};
@@ -21,9 +23,8 @@ fn load_text(text: &str) -> Result<Config, ConfigErrors> {
     load(&[Source::new("f.yaml", text)], &Library::built_in())
 }
 
-#[test]
-fn reads_what_the_design_shows() {
-    let text = r#"
+/// The example of the design.
+const DESIGN: &str = r#"
 apiVersion: tidegate.dev/v1alpha1
 kind: FlinkAutoscaler
 metadata: {name: orders, namespace: streams}
@@ -44,7 +45,10 @@ spec:
     - throughput: {utilization: {target: 0.6}, catchUp: 10m, restart: 45s}
   limits: {cooldown: 3m, rescales: {max: 6, per: 12h}, alignment: even}
 "#;
-    let config = load_text(text).expect("it is right");
+
+#[test]
+fn reads_what_the_design_shows() {
+    let config = load_text(DESIGN).expect("it is right");
     let [orders] = config.autoscalers.as_slice() else { panic!("one autoscaler") };
     assert_eq!((orders.name.as_str(), orders.namespace.as_deref()), ("orders", Some("streams")));
     assert_eq!(orders.spec.flink.job.as_deref(), Some("orders"));
@@ -227,5 +231,55 @@ fn a_policy_file_holds_one_policy() {
         let said = result.err().map(|errors| errors.to_string());
         assert_eq!(said.is_some(), error.is_some());
         assert!(said.unwrap_or_default().ends_with(error.unwrap_or_default()), "{error:?}");
+    }
+}
+
+/// What the check lets pass, the types take: the schema is theirs.
+fn nothing_is_rejected(text: &str) -> Result<(), TestCaseError> {
+    if let Err(errors) = load_text(text) {
+        for error in &errors {
+            prop_assert!(!matches!(error.problem, Problem::Rejected(_)), "{error}\n{text}");
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn no_bytes_cause_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        if let Ok(source) = Source::from_bytes("f", bytes) {
+            let _ = load(&[source], &Library::built_in());
+        }
+    }
+
+    #[test]
+    fn no_slip_of_the_hand_causes_a_panic(
+        slips in prop::collection::vec((any::<prop::sample::Index>(), 0..4_usize, "[-a-z0-9:,{}\\[\\]\"' \n.]"), 1..6)
+    ) {
+        let mut text: Vec<char> = DESIGN.chars().collect();
+        for (at, cut, new) in slips {
+            let at = at.index(text.len());
+            let end = (at + cut).min(text.len());
+            text.splice(at..end, new.chars());
+        }
+        nothing_is_rejected(&text.into_iter().collect::<String>())?;
+    }
+
+    #[test]
+    fn no_wrong_value_reaches_the_types(
+        line in any::<prop::sample::Index>(),
+        value in prop_oneof![
+            Just("~".to_owned()), Just("[]".to_owned()), Just("{}".to_owned()), Just("''".to_owned()),
+            any::<i64>().prop_map(|n| n.to_string()), any::<f64>().prop_map(|n| n.to_string()),
+            "[0-9]{1,12}(ms|s|m|h|d)?", "[a-zA-Z]{0,9}", Just("observed".to_owned()), Just(".inf".to_owned()),
+        ],
+    ) {
+        // Each value of the example in turn becomes another one.
+        let starts: Vec<usize> = DESIGN.match_indices(": ").map(|(at, _)| at + 2).collect();
+        let start = starts[line.index(starts.len())];
+        let end = start + DESIGN[start..].find([',', '}', '\n']).unwrap_or(0);
+        nothing_is_rejected(&format!("{}{value}{}", &DESIGN[..start], &DESIGN[end..]))?;
     }
 }
