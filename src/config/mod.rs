@@ -32,12 +32,12 @@ pub use nearest::Hint;
 pub use source::Source;
 
 /// Whether YAML takes an unquoted `text` for text, and not for a number or nothing.
-pub(crate) fn is_plain_text(text: &str) -> bool {
+pub fn is_plain_text(text: &str) -> bool {
     matches!(yaml::plain(text), yaml::Value::Text(_))
 }
 
 /// The documents of a YAML text, without their places.
-#[cfg(test)]
+#[cfg(all(test, feature = "daemon"))]
 pub(crate) fn read_back(text: &str) -> Result<Vec<serde_json::Value>, Vec<ConfigError>> {
     let documents = yaml::parse(&Source::new("text", text))?;
     Ok(documents.iter().map(yaml::Node::to_json).collect())
