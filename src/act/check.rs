@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::guard::Hold;
-use crate::model::{JobState, Ledger, Parallelism, Slots, Timestamp, VertexId};
+use crate::model::{JobState, Ledger, Parallelism, Slots, Timestamp, Vertex, VertexId};
 use crate::observe::flink::{JobView, Requirements};
 use crate::plan::Plan;
 
@@ -81,17 +81,21 @@ fn changed(plan: &Plan, found: &Found) -> Option<Change> {
     if view.running_since != plan.assumes.running_since {
         return Some(Change::Restarted(view.running_since));
     }
-    let same = |index: usize, id: VertexId| view.graph.index_of(id) == Some(index);
-    let vertices_are_the_same = view.graph.len() == plan.changes.len()
-        && found.requirements.len() == plan.changes.len()
-        && plan.changes.iter().enumerate().all(|(index, change)| same(index, change.vertex));
-    if !vertices_are_the_same {
+    let (vertices, requirements) = (view.readings.len(), found.requirements.len());
+    if view.graph.is_none() || vertices != plan.changes.len() || requirements != plan.changes.len() {
         return Some(Change::Graph);
     }
-    let resized =
-        plan.changes.iter().zip(&view.readings).find(|(c, reading)| reading.parallelism != c.from)?;
-    let (change, reading) = resized;
-    Some(Change::Resized { name: change.name.clone(), assumed: change.from, found: reading.parallelism })
+    plan.changes.iter().find_map(|change| {
+        match view.readings.iter().find(|(vertex, _)| *vertex == change.vertex) {
+            None => Some(Change::Graph),
+            Some((_, reading)) if reading.parallelism != change.from => Some(Change::Resized {
+                name: change.name.clone(),
+                assumed: change.from,
+                found: reading.parallelism,
+            }),
+            Some(_) => None,
+        }
+    })
 }
 
 /// A requirement that is neither what the job has, nor what it is to have, nor what we asked for last time, is somebody
@@ -104,20 +108,19 @@ fn asked_for_by_others(plan: &Plan, ledger: &Ledger, found: &Found) -> Option<Ch
             [&last.from, &last.to].into_iter().any(|sizes| sizes.get(&vertex).is_some_and(|&p| is(p, upper)))
         })
     };
-    let graph = &found.view.graph;
-    let upper = |index: usize| {
-        let vertex = &graph.vertices()[index];
+    let graph = found.view.graph.as_ref()?;
+    let upper = |vertex: &Vertex| {
         let most = i64::from(vertex.max_parallelism.get());
         found.requirements.upper(vertex.id).map_or(0, |upper| if upper < 1 { most } else { upper })
     };
-    let foreign = plan.changes.iter().enumerate().find_map(|(index, change)| {
-        let upper = upper(index);
+    let foreign = plan.changes.iter().find_map(|change| {
+        let upper = upper(&graph.vertices()[graph.index_of(change.vertex)?]);
         let is_known = is(change.from, upper) || is(change.to, upper) || ours(change.vertex, upper);
         (!is_known).then(|| Change::AskedFor { name: change.name.clone(), upper })
     })?;
+    let slots_of = |group: &[usize]| group.iter().map(|&v| upper(&graph.vertices()[v])).max().unwrap_or(0);
     let groups = graph.slot_sharing_groups();
-    let slots_of_group = |members: &[usize]| members.iter().map(|&index| upper(index)).max().unwrap_or(0);
-    let needed = groups.iter().map(|(_, members)| slots_of_group(members)).fold(0, i64::saturating_add);
+    let needed = groups.iter().map(|(_, group)| slots_of(group)).fold(0, i64::saturating_add);
     (needed <= i64::from(usable(plan, found))).then_some(foreign)
 }
 

@@ -54,6 +54,8 @@ pub enum MissedWhy {
     NoSuchJob,
     /// More than one running job of that name.
     AmbiguousJob,
+    /// The job waits for the slots to start with; Flink does not know its graph yet.
+    NotStarted,
 }
 
 /// The state of a job, in Flink's words.

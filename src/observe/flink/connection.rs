@@ -4,7 +4,7 @@
 //! rotated under a running daemon. A change that cannot be read leaves what was there before in use.
 
 use std::fs;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::header::HeaderValue;
@@ -18,29 +18,21 @@ use crate::policy::FlinkRef;
 /// A connection within a cluster stands in milliseconds; one that does not in this time will not.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The settings that name a file, with their names.
-const CA: &str = "caFile";
-const CLIENT_CERT: &str = "clientCertFile";
-const TOKEN: &str = "tokenFile";
-
 /// The way to one REST endpoint.
 pub(super) struct Connection {
     https: bool,
     idle: Duration,
-    files: [Option<Named>; 3],
-    held: Mutex<Held>,
+    ca: Option<Named>,
+    client_cert: Option<Named>,
+    token: Option<Named>,
+    way: Mutex<Way>,
 }
 
-/// A file that a setting names.
+/// A file that a setting names, as it was when it was last looked at.
 struct Named {
     field: &'static str,
     path: String,
-}
-
-/// What is in use.
-struct Held {
-    way: Way,
-    stamps: [Option<Stamp>; 3],
+    stamp: Mutex<Option<Stamp>>,
 }
 
 /// What a request needs.
@@ -62,49 +54,53 @@ struct Stamp {
 impl Connection {
     /// Reads the files and makes the client; connects to nothing yet.
     pub(super) fn new(flink: &FlinkRef, https: bool) -> Result<Self, FlinkError> {
-        let named = |field, path: &Option<String>| path.clone().map(|path| Named { field, path });
-        let files = [
-            named(CA, &flink.ca_file),
-            named(CLIENT_CERT, &flink.client_cert_file),
-            named(TOKEN, &flink.token_file),
-        ];
         // A connection that is idle from one poll to the next is to be there still.
         let idle = Duration::from_secs(90).max(flink.poll.get() * 3);
-        let stamps = stamps(&files);
-        let way = way(https, idle, &files)?;
-        Ok(Self { https, idle, files, held: Mutex::new(Held { way, stamps }) })
+        let (ca, client_cert, token) = (
+            Named::new("caFile", flink.ca_file.as_ref()),
+            Named::new("clientCertFile", flink.client_cert_file.as_ref()),
+            Named::new("tokenFile", flink.token_file.as_ref()),
+        );
+        let http = http(https, idle, ca.as_ref(), client_cert.as_ref())?;
+        let authorization = token.as_ref().map(authorization).transpose()?;
+        Ok(Self { https, idle, ca, client_cert, token, way: Mutex::new(Way { http, authorization }) })
     }
 
     /// The client and token to use now.
     pub(super) fn way(&self) -> Way {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = stamps(&self.files);
-        if now != held.stamps {
-            match way(self.https, self.idle, &self.files) {
-                Ok(way) => held.way = way,
-                Err(error) => {
-                    tracing::warn!(%error, "a changed file cannot be used; what it held before stays in use")
-                }
-            }
-            // Said once, not at every request.
-            held.stamps = now;
+        let mut way = lock(&self.way);
+        let certificates = [&self.ca, &self.client_cert];
+        // Both are looked at, so that a change of both makes one new client.
+        let changed = certificates.map(|file| file.as_ref().is_some_and(Named::has_changed));
+        if changed.contains(&true) {
+            let http = http(self.https, self.idle, self.ca.as_ref(), self.client_cert.as_ref());
+            way.http = kept(http, &way.http);
         }
-        held.way.clone()
+        if let Some(token) = self.token.as_ref().filter(|token| token.has_changed()) {
+            way.authorization = kept(authorization(token).map(Some), &way.authorization);
+        }
+        way.clone()
     }
 }
 
-fn stamps(files: &[Option<Named>; 3]) -> [Option<Stamp>; 3] {
-    files.each_ref().map(|file| {
-        let metadata = fs::metadata(&file.as_ref()?.path).ok()?;
-        Some(Stamp { modified: metadata.modified().ok(), length: metadata.len() })
+/// What was read anew, or what is in use when that failed. Said once: the file counts as looked at.
+fn kept<T: Clone>(read: Result<T, FlinkError>, in_use: &T) -> T {
+    read.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a file has changed and cannot be used; what it held before stays in use");
+        in_use.clone()
     })
 }
 
-fn way(
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn http(
     https: bool,
     idle: Duration,
-    [ca, client_cert, token]: &[Option<Named>; 3],
-) -> Result<Way, FlinkError> {
+    ca: Option<&Named>,
+    client_cert: Option<&Named>,
+) -> Result<reqwest::Client, FlinkError> {
     if CryptoProvider::get_default().is_none() {
         // Someone may have been quicker; theirs is as good.
         let _ = ring::default_provider().install_default();
@@ -126,8 +122,7 @@ fn way(
     if let Some(file) = client_cert {
         builder = builder.identity(identity(file)?);
     }
-    let http = builder.build().map_err(|error| client_error(&error, ca.as_ref(), client_cert.as_ref()))?;
-    Ok(Way { http, authorization: token.as_ref().map(authorization).transpose()? })
+    builder.build().map_err(|error| not_made(&error, ca, client_cert))
 }
 
 fn authorities(file: &Named) -> Result<Vec<Certificate>, FlinkError> {
@@ -155,22 +150,29 @@ fn authorization(file: &Named) -> Result<HeaderValue, FlinkError> {
 }
 
 /// Which of the files the client could not be made with: they were read, but not yet understood.
-fn client_error(error: &reqwest::Error, ca: Option<&Named>, client_cert: Option<&Named>) -> FlinkError {
+fn not_made(error: &reqwest::Error, ca: Option<&Named>, client_cert: Option<&Named>) -> FlinkError {
     let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-    match (ca, client_cert) {
-        (_, Some(file)) => file.wrong(&format!("cannot be used with this Flink: {cause}")),
-        (Some(file), None) => file.wrong(&format!("cannot be used: {cause}")),
-        (None, None) => FlinkError::File {
-            field: CA,
-            path: String::new(),
-            what: format!(
-                "the system's certificates cannot be used ({cause}); name the authority of Flink's here"
-            ),
-        },
+    match client_cert.or(ca) {
+        Some(file) => file.wrong(&format!("cannot be used: {cause}")),
+        None => FlinkError::NoAuthorities { cause },
     }
 }
 
 impl Named {
+    fn new(field: &'static str, path: Option<&String>) -> Option<Self> {
+        let named = Self { field, path: path?.clone(), stamp: Mutex::new(None) };
+        named.has_changed();
+        Some(named)
+    }
+
+    /// Whether it is another file than when this was last asked.
+    fn has_changed(&self) -> bool {
+        let now = fs::metadata(&self.path)
+            .ok()
+            .map(|metadata| Stamp { modified: metadata.modified().ok(), length: metadata.len() });
+        std::mem::replace(&mut *lock(&self.stamp), now) != now
+    }
+
     fn read(&self) -> Result<Vec<u8>, FlinkError> {
         fs::read(&self.path).map_err(|error| self.wrong(&error.to_string()))
     }
@@ -179,3 +181,6 @@ impl Named {
         FlinkError::File { field: self.field, path: self.path.clone(), what: what.to_owned() }
     }
 }
+
+#[cfg(test)]
+mod tests;

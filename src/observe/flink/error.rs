@@ -65,6 +65,14 @@ pub enum FlinkError {
         /// What is the matter with it; never its content.
         what: String,
     },
+    /// The system has no authorities that would vouch for Flink's certificate.
+    #[error(
+        "the system's certificates cannot be used ({cause}); name the authority of Flink's own in flink.caFile"
+    )]
+    NoAuthorities {
+        /// What the system says.
+        cause: String,
+    },
     /// No connection, or it broke.
     #[error("{asked}: {what}")]
     Unreachable {
@@ -139,6 +147,16 @@ pub enum FlinkError {
         /// Ids and names of those that were found.
         found: Vec<(JobId, String)>,
     },
+    /// The job is there, but waits for the slots to start with.
+    #[error("{url}: job {job} is {state:?}, and Flink has not laid out its graph yet")]
+    NoGraph {
+        /// The cluster.
+        url: String,
+        /// The job.
+        job: JobId,
+        /// Its state.
+        state: JobState,
+    },
 }
 
 fn last_of(last: Option<&(JobId, JobState)>) -> String {
@@ -153,9 +171,11 @@ impl FlinkError {
     /// The kind of failure, as observations name it.
     pub fn why(&self) -> MissedWhy {
         match self {
-            Self::Url { .. } | Self::File { .. } | Self::Unreachable { .. } | Self::Tls { .. } => {
-                MissedWhy::Unreachable
-            }
+            Self::Url { .. }
+            | Self::File { .. }
+            | Self::NoAuthorities { .. }
+            | Self::Unreachable { .. }
+            | Self::Tls { .. } => MissedWhy::Unreachable,
             Self::TimedOut { .. } => MissedWhy::TimedOut,
             Self::NotFlink { .. } | Self::NotUnderstood { .. } => MissedWhy::NotUnderstood,
             Self::Refused { refusal: Refusal::UnknownJob, .. } | Self::NoSuchJob { .. } => {
@@ -163,6 +183,7 @@ impl FlinkError {
             }
             Self::Refused { .. } => MissedWhy::Refused,
             Self::AmbiguousJob { .. } => MissedWhy::AmbiguousJob,
+            Self::NoGraph { .. } => MissedWhy::NotStarted,
         }
     }
 

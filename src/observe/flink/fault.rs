@@ -148,7 +148,8 @@ pub(super) fn one_line(text: &str) -> String {
 fn tls_sentence(error: &rustls::Error) -> String {
     use rustls::Error as E;
     match error {
-        E::InvalidCertificate(CertificateError::UnknownIssuer) => {
+        // Another authority of the same name gives a bad signature.
+        E::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
             "its certificate is signed by an authority that is not trusted here; name the authority's file in \
              flink.caFile"
                 .to_owned()
@@ -173,7 +174,8 @@ fn tls_sentence(error: &rustls::Error) -> String {
         E::AlertReceived(
             AlertDescription::BadCertificate
             | AlertDescription::UnknownCA
-            | AlertDescription::CertificateUnknown,
+            | AlertDescription::CertificateUnknown
+            | AlertDescription::DecryptError,
         ) => "it does not accept the client certificate; flink.clientCertFile must be signed by an authority that \
               is in Flink's truststore"
             .to_owned(),

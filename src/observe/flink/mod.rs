@@ -14,6 +14,8 @@ mod freshness;
 mod join;
 mod pending;
 mod poll;
+#[cfg(test)]
+pub(crate) mod scripted;
 mod watch;
 mod wire;
 

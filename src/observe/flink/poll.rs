@@ -95,7 +95,7 @@ impl Poller {
             }
             read => read?,
         };
-        Ok(self.take_up(contact, view, at))
+        self.take_up(contact, view, at)
     }
 
     /// What the cluster is: asked for when it is not known.
@@ -206,15 +206,14 @@ impl Poller {
     }
 
     /// Puts the answers together, and remembers what the next cycle needs.
-    fn take_up(&mut self, contact: Contact, view: JobView, at: Timestamp) -> Snapshot {
+    fn take_up(&mut self, contact: Contact, view: JobView, at: Timestamp) -> Result<Snapshot, FlinkError> {
         let job = self.job.get_or_insert_with(|| Watched::new(view.id));
-        let (graph, has_changed) = job.take_up(&view, Instant::now());
-        self.slots_wanted |= has_changed;
-        let mut vertices = view.readings;
-        for source in job.sources() {
-            vertices[source.index].pending_records = source.pending_records;
-        }
-        Snapshot {
+        let Some(taken) = job.take_up(&view, Instant::now()) else {
+            let url = self.client.url().to_owned();
+            return Err(FlinkError::NoGraph { url, job: view.id, state: view.state });
+        };
+        self.slots_wanted |= taken.has_changed;
+        Ok(Snapshot {
             at,
             job: view.id,
             name: view.name,
@@ -224,8 +223,11 @@ impl Poller {
             flink_now: view.now,
             cluster: cluster(contact.config, contact.settings, view.scheduler),
             slots: self.slots,
-            graph,
-            vertices,
-        }
+            graph: taken.graph,
+            vertices: taken.readings,
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! The job that is watched, as it was last seen: what the next cycle needs to know of it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -8,7 +9,7 @@ use super::client::FlinkClient;
 use super::error::FlinkError;
 use super::pending::{Ask, Pending};
 use super::wire::JobView;
-use crate::model::{Graph, JobId, JobState, Parallelism, Timestamp, VertexId};
+use crate::model::{Graph, JobId, JobState, Parallelism, Reading, Timestamp, VertexId};
 
 /// The job that is watched.
 pub(super) struct Watched {
@@ -21,19 +22,29 @@ pub(super) struct Watched {
 struct Seen {
     state: JobState,
     running_since: Option<Timestamp>,
-    parallelism: Vec<Parallelism>,
+    sizes: BTreeMap<VertexId, Parallelism>,
     graph: Arc<Graph>,
     sources: Vec<Source>,
+}
+
+/// What was seen, in its place.
+pub(super) struct Taken {
+    /// The job's graph.
+    pub(super) graph: Arc<Graph>,
+    /// One reading for each of its vertices, in its order.
+    pub(super) readings: Vec<Reading>,
+    /// Whether the job has started again or changed its size.
+    pub(super) has_changed: bool,
 }
 
 /// A source and its backlog.
 pub(super) struct Source {
     vertex: VertexId,
     /// Its index in the graph.
-    pub(super) index: usize,
+    index: usize,
     pending: Pending,
     /// Records that waited in this cycle; `None` where that is not known.
-    pub(super) pending_records: Option<u64>,
+    pending_records: Option<u64>,
 }
 
 impl Watched {
@@ -59,38 +70,57 @@ impl Watched {
         if seen.state == JobState::Running { &mut seen.sources } else { &mut [] }
     }
 
-    /// What the sources answered in this cycle.
-    pub(super) fn sources(&self) -> &[Source] {
-        self.seen.as_ref().map_or(&[], |seen| &seen.sources)
-    }
-
-    /// Takes up what was seen of it; returns its graph, and whether it has started again or changed its size since it was
-    /// last seen.
-    pub(super) fn take_up(&mut self, view: &JobView, now: Instant) -> (Arc<Graph>, bool) {
-        let parallelism: Vec<Parallelism> = view.readings.iter().map(|reading| reading.parallelism).collect();
-        let (graph, mut sources, has_changed) = match self.seen.take() {
-            Some(seen) if *seen.graph == view.graph => {
-                let is_same = seen.running_since == view.running_since && seen.parallelism == parallelism;
-                (seen.graph, seen.sources, !is_same)
+    /// Takes up what was seen of it: its graph, its readings in the graph's order with the sources' backlogs, and whether
+    /// it has started again or changed its size since it was last seen. `None` while nothing is known of its graph.
+    pub(super) fn take_up(&mut self, view: &JobView, now: Instant) -> Option<Taken> {
+        let before = self.seen.take();
+        let is_first = before.is_none();
+        let same_graph = before.filter(|seen| is_of(view, &seen.graph));
+        let (graph, mut sources, is_same_run) = match (same_graph, &view.graph) {
+            (Some(seen), _) => {
+                let is_same_run = seen.running_since == view.running_since && seen.sizes == sizes(view);
+                (seen.graph, seen.sources, is_same_run)
             }
-            other => {
-                let sources =
-                    view.graph.sources().map(|index| Source::new(&view.graph, index, now)).collect();
-                (Arc::new(view.graph.clone()), sources, other.is_some())
+            (None, Some(graph)) => {
+                let sources = graph.sources().map(|index| Source::new(graph, index, now)).collect();
+                (Arc::new(graph.clone()), sources, is_first)
             }
+            (None, None) => return None,
         };
-        if has_changed {
+        if !is_same_run {
             sources.iter_mut().for_each(|source| source.pending.restarted(now));
+        }
+        let mut readings = in_order(&graph, &view.readings);
+        for source in &sources {
+            readings[source.index].pending_records = source.pending_records;
         }
         self.seen = Some(Seen {
             state: view.state,
             running_since: view.running_since,
-            parallelism,
+            sizes: sizes(view),
             graph: Arc::clone(&graph),
             sources,
         });
-        (graph, has_changed)
+        Some(Taken { graph, readings, has_changed: !is_same_run })
     }
+}
+
+/// Whether what was seen is of this graph. Without a plan, vertices that are all the same are taken for the same graph.
+fn is_of(view: &JobView, graph: &Graph) -> bool {
+    match &view.graph {
+        Some(seen) => seen == graph,
+        None => view.readings.len() == graph.len() && in_order(graph, &view.readings).len() == graph.len(),
+    }
+}
+
+fn in_order(graph: &Graph, readings: &[(VertexId, Reading)]) -> Vec<Reading> {
+    let find = |id: VertexId| readings.iter().find(|(vertex, _)| *vertex == id);
+    let found = graph.vertices().iter().filter_map(|vertex| find(vertex.id));
+    found.map(|(_, reading)| reading.clone()).collect()
+}
+
+fn sizes(view: &JobView) -> BTreeMap<VertexId, Parallelism> {
+    view.readings.iter().map(|(vertex, reading)| (*vertex, reading.parallelism)).collect()
 }
 
 impl Source {

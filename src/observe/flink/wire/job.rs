@@ -36,10 +36,12 @@ pub(crate) struct JobView {
     pub(crate) now: Timestamp,
     /// `schedulerType`, since 2.3.
     pub(crate) scheduler: Option<JobScheduler>,
-    /// Its graph.
-    pub(crate) graph: Graph,
-    /// One reading for each vertex of the graph, without pending records: those come from another call.
-    pub(crate) readings: Vec<Reading>,
+    /// Its graph; `None` while the adaptive scheduler waits for slots, when there is no plan and the vertices come in
+    /// another order.
+    pub(crate) graph: Option<Graph>,
+    /// One reading for each vertex, in the graph's order where there is one. Without pending records, which come from
+    /// another call.
+    pub(crate) readings: Vec<(VertexId, Reading)>,
 }
 
 #[derive(Deserialize)]
@@ -107,7 +109,7 @@ struct RawMetrics {
     accumulated_busy_time: Number,
 }
 
-/// Empty while there is no execution graph yet.
+/// Without nodes while there is no execution graph.
 #[derive(Deserialize)]
 struct RawPlan<'a> {
     #[serde(borrow, default)]
@@ -143,7 +145,7 @@ impl Answer<'_> for JobView {
                 _ => JobScheduler::Other,
             }),
             readings: raw.vertices.iter().map(reading).collect::<Result<_, _>>()?,
-            graph: graph(raw.vertices, &raw.plan)?,
+            graph: if raw.plan.nodes.is_empty() { None } else { Some(graph(raw.vertices, &raw.plan)?) },
             name: raw.name.into_owned(),
         })
     }
@@ -153,6 +155,7 @@ fn graph(vertices: Vec<RawVertex<'_>>, plan: &RawPlan<'_>) -> Result<Graph, Wire
     let index: HashMap<VertexId, usize> = vertices.iter().enumerate().map(|(i, v)| (v.id, i)).collect();
     let nodes: HashMap<VertexId, &RawNode<'_>> = plan.nodes.iter().map(|node| (node.id, node)).collect();
     let find = |id: VertexId| index.get(&id).copied().ok_or(WireError::Disagree(id));
+    plan.nodes.iter().try_for_each(|node| find(node.id).map(drop))?;
     let mut edges = Vec::with_capacity(plan.nodes.len());
     for (to, vertex) in vertices.iter().enumerate() {
         let node = nodes.get(&vertex.id).ok_or(WireError::Disagree(vertex.id))?;
@@ -160,26 +163,44 @@ fn graph(vertices: Vec<RawVertex<'_>>, plan: &RawPlan<'_>) -> Result<Graph, Wire
             edges.push(Edge { from: find(input.id)?, to, ship: ship(&input.ship_strategy) });
         }
     }
-    let vertices = vertices.into_iter().map(vertex).collect::<Result<_, _>>()?;
+    let groups = groups(&vertices);
+    let vertex = |(raw, slot_sharing_group): (RawVertex<'_>, Option<String>)| {
+        let max_parallelism = parallelism("maxParallelism", raw.max_parallelism)?;
+        Ok::<_, WireError>(Vertex {
+            id: raw.id,
+            name: raw.name.into_owned(),
+            max_parallelism,
+            slot_sharing_group,
+        })
+    };
+    let vertices = vertices.into_iter().zip(groups).map(vertex).collect::<Result<_, _>>()?;
     Ok(Graph::new(vertices, edges)?)
 }
 
-fn vertex(raw: RawVertex<'_>) -> Result<Vertex, WireError> {
-    Ok(Vertex {
-        id: raw.id,
-        name: raw.name.into_owned(),
-        max_parallelism: parallelism("maxParallelism", raw.max_parallelism)?,
-        slot_sharing_group: raw.slot_sharing_group.map(Cow::into_owned),
-    })
+/// The slot sharing group of each vertex, numbered in the order of their first vertices: Flink gives the groups other ids
+/// each time the job is submitted, and the graph is the same.
+fn groups(vertices: &[RawVertex<'_>]) -> Vec<Option<String>> {
+    let mut seen: Vec<&str> = Vec::new();
+    vertices
+        .iter()
+        .map(|vertex| {
+            let id = vertex.slot_sharing_group.as_deref()?;
+            let number = seen.iter().position(|group| *group == id).unwrap_or_else(|| {
+                seen.push(id);
+                seen.len() - 1
+            });
+            Some(number.to_string())
+        })
+        .collect()
 }
 
-fn reading(raw: &RawVertex<'_>) -> Result<Reading, WireError> {
+fn reading(raw: &RawVertex<'_>) -> Result<(VertexId, Reading), WireError> {
     let metrics = &raw.metrics;
     // A subtask that is missing in the metric store clears the flags of records and bytes; the times have no flag of
     // their own, and then lack the same subtask.
     let complete = metrics.read_records_complete && metrics.write_records_complete;
     let known = |complete: bool, number: Number| number.count().filter(|_| complete);
-    Ok(Reading {
+    let reading = Reading {
         parallelism: parallelism("parallelism", raw.parallelism)?,
         running: raw.tasks.running.saturating_add(raw.tasks.finished),
         read_records: known(metrics.read_records_complete, metrics.read_records),
@@ -188,7 +209,8 @@ fn reading(raw: &RawVertex<'_>) -> Result<Reading, WireError> {
         idle_ms: known(complete, metrics.accumulated_idle_time),
         back_pressured_ms: known(complete, metrics.accumulated_backpressured_time),
         pending_records: None,
-    })
+    };
+    Ok((raw.id, reading))
 }
 
 fn parallelism(field: &'static str, subtasks: i64) -> Result<Parallelism, WireError> {

@@ -8,6 +8,8 @@ mod job;
 mod metrics;
 mod number;
 mod requirements;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
