@@ -206,6 +206,7 @@ fn not_there(missed: &Missed) -> Failure {
             Exit::Unreachable
         }
         MissedWhy::NoSuchJob | MissedWhy::AmbiguousJob => Exit::Usage,
+        MissedWhy::NotStarted => Exit::Failed,
     };
     Failure { exit, error: anyhow!("{}", missed.detail) }
 }

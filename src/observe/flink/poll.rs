@@ -14,9 +14,10 @@ use super::wire::{Config, JobView, Settings, cluster};
 use crate::model::{JobId, Missed, Observation, Slots, Snapshot, Timestamp};
 use crate::policy::FlinkRef;
 
-/// Time between the request that primes the metric store and the real one. The JobManager asks all TaskManagers in that
-/// time; shorter, and large clusters have not all answered; longer, and the data is no fresher, only later.
-const FETCH_TIME: Duration = Duration::from_secs(1);
+/// Time between the request that primes the metric store and the real one. Two TaskManagers have answered the JobManager
+/// after 20 to 50 ms (2.3.0 and 1.20.5, 24 of 24 times); ten times that is for large and busy clusters. Longer, and the
+/// data is no fresher, only later.
+const FETCH_TIME: Duration = Duration::from_millis(500);
 
 /// Watches one job, from one poll to the next.
 pub struct Poller {
