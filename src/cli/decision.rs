@@ -35,32 +35,34 @@ impl<'a> Told<'a> {
 
 impl Show for Told<'_> {
     fn show(&self) -> String {
-        let Self { name, summary, decision, graph } = self;
-        let mut text = format!("{name} at {}: {}\n", summary.at, headline(decision));
-        if let Some(vertices) = vertices(decision, *graph) {
-            let _ = write!(text, "\n{vertices}\n");
-        }
-        let mut notes = Table::new(&[Column::Left(""), Column::Left("")]);
-        for (title, note) in self.notes() {
-            notes.row([title, &note]);
-        }
-        let notes = notes.to_string();
-        // The header of a table of notes is empty.
-        let _ = write!(text, "\n{}", notes.split_once('\n').map_or("", |(_, rows)| rows));
-        text
+        self.show_with(Vec::new())
     }
 }
 
+/// A line of what is said of a decision, and its title.
+pub(super) type Note = (&'static str, String);
+
 impl Told<'_> {
-    /// What there is to say besides the table: each with its title.
-    fn notes(&self) -> Vec<(&'static str, String)> {
+    /// The form for people, with more notes at the end.
+    pub(super) fn show_with(&self, more: Vec<Note>) -> String {
+        let mut text = format!("{} at {}: {}\n\n", self.name, self.summary.at, headline(self.decision));
+        if let Some(vertices) = vertices(self.decision, self.graph) {
+            let _ = write!(text, "{vertices}\n\n");
+        }
+        let notes = self.notes().into_iter().chain(more);
+        for (title, note) in notes {
+            let _ = writeln!(text, "{title:<9} {note}");
+        }
+        text
+    }
+
+    fn notes(&self) -> Vec<Note> {
         let Self { name: _, summary, decision, graph } = self;
-        let mut notes = vec![("why", summary.because.clone())];
+        let mut notes = Vec::new();
         if let Some(proposal) = &decision.proposal {
             let waiting =
                 summary.backlog.map_or_else(|| "an unknown number".to_owned(), |b| Count(b).to_string());
-            let load = format!("{} records/s arrive, {waiting} wait", Count(proposal.load));
-            notes.push(("load", load));
+            notes.push(("load", format!("{} records/s arrive, {waiting} wait", Count(proposal.load))));
             for (index, want) in proposal.wants.iter().enumerate() {
                 notes.push(("vertex", sentence(&vertex_at(*graph, index), want)));
             }
@@ -69,23 +71,24 @@ impl Told<'_> {
             let name = vertex_name(*graph, limit.vertex);
             notes.push((
                 "limit",
-                format!("{name}: {} -> {}, {}", limit.before, limit.after, limited(limit.by)),
+                format!("{name}: {} -> {}: {}", limit.before, limit.after, limited(limit.by)),
             ));
         }
         for hold in &decision.holds {
             notes.push(("not now", hold.to_string()));
         }
         if let Some(plan) = decision.plan() {
-            let replicas = plan.replicas.map_or_else(String::new, |n| format!(", {n} TaskManagers"));
+            let replicas = plan.replicas.map_or_else(String::new, |n| format!(", TaskManagers: {n}"));
             notes.push(("slots", format!("{} -> {}{replicas}", plan.slots_before, plan.slots_after)));
             for change in plan.changed() {
-                if let Some(expected) = expected(change) {
-                    notes.push(("expects", format!("{}: {expected}", change.name)));
-                }
+                let (from, to) = (change.from, change.to);
+                let expected =
+                    expected(change).map_or_else(String::new, |rates| format!(", capacity {rates}"));
+                notes.push(("expects", format!("{}: {from} -> {to} subtasks{expected}", change.name)));
             }
         }
         if let Some(proposal) = decision.proposal.as_ref().filter(|_| decision.plan().is_some()) {
-            notes.push(("restart", format!("about {:.1} s", proposal.restart_seconds)));
+            notes.push(("restart", format!("about {:.1} s without the job", proposal.restart_seconds)));
         }
         notes
     }

@@ -1,6 +1,5 @@
 //! `tidegate explain`
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -65,23 +64,19 @@ struct Explanation<'a> {
 
 impl Show for Explanation<'_> {
     fn show(&self) -> String {
-        let mut text = self.told.show();
-        let mut say = |line: String| {
-            let _ = write!(text, "\n{line}");
-        };
-        say(format!("outcome   {}", outcome(self.outcome)));
+        let mut notes = vec![("outcome", outcome(self.outcome))];
         if let Some(rescale) = self.rescale {
             let Rescale { at, ended, end, from: _, to: _, downtime, load: _, brought } = rescale;
-            say(format!("ended     {end:?} after {}", Span::from(ended.since(*at))));
+            notes.push(("ended", format!("{end:?} after {}", Span::from(ended.since(*at)))));
             if let Some(downtime) = downtime {
-                say(format!("downtime  {:.1} s", downtime.get()));
+                notes.push(("downtime", format!("{:.1} s", downtime.get())));
             }
             if let Some(share) = brought {
-                say(format!("brought   {:.0} % of the capacity that was expected", share * 100.0));
+                notes.push(("brought", format!("{:.0} % of the capacity that was expected", share * 100.0)));
             }
         }
-        say(format!("journal   {}:{}", self.journal, self.line));
-        text
+        notes.push(("journal", format!("{}:{}", self.journal, self.line)));
+        self.told.show_with(notes)
     }
 }
 

@@ -4,12 +4,15 @@
 mod args;
 mod completions;
 mod decision;
+mod demo;
 pub mod exit;
 mod explain;
 mod files;
+mod live;
 mod logging;
 mod man;
 pub mod output;
+mod play;
 mod recommend;
 mod replay;
 mod run;
@@ -36,11 +39,13 @@ pub struct Cli {
 const AFTER_HELP: &str = "\
 Exit codes: 0 done; 1 what was asked for failed; 2 bad usage or configuration; 3 Flink unreachable.
 
-Example:
+Examples:
+  tidegate demo
   tidegate recommend --flink http://localhost:8081";
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Recommend(recommend::Args),
     Run(run::Args),
     Explain(explain::Args),
@@ -63,6 +68,7 @@ impl Cli {
     fn run(self) -> Result<Exit, Failure> {
         logging::start(&self.logging, self.command.stays())?;
         match self.command {
+            Command::Demo(args) => demo::run(&args),
             Command::Recommend(args) => recommend::run(args),
             Command::Run(args) => run::run(args),
             Command::Explain(args) => explain::run(&args),

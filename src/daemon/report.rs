@@ -31,16 +31,8 @@ impl Trouble {
 pub(super) struct Report {
     missed: Trouble,
     why: Option<MissedWhy>,
-    said: Option<Said>,
-}
-
-/// What makes one decision worth saying after another. Numbers alone do not: they change with every cycle.
-#[derive(Debug, PartialEq)]
-struct Said {
-    verdict: &'static str,
-    holds: Vec<&'static str>,
-    planned: Vec<u32>,
-    outcome: &'static str,
+    /// The decision that was said last, and the kind of its outcome.
+    said: Option<(Summary, &'static str)>,
 }
 
 /// What is to be said of an observation.
@@ -118,14 +110,12 @@ impl Report {
         if summary.holds == ["NotObserved"] {
             return false;
         }
-        let said = Said {
-            verdict: summary.verdict,
-            holds: summary.holds.clone(),
-            planned: summary.planned.clone(),
-            outcome: outcome.kind(),
-        };
-        let is_new = self.said.as_ref() != Some(&said);
-        self.said = Some(said);
+        let outcome = outcome.kind();
+        let is_new =
+            self.said.as_ref().is_none_or(|(last, kind)| summary.is_news_after(last) || *kind != outcome);
+        if is_new {
+            self.said = Some((summary.clone(), outcome));
+        }
         is_new
     }
 }

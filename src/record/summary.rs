@@ -8,7 +8,7 @@ use crate::decide::{Decision, Verdict};
 use crate::guard::Hold;
 use crate::model::{Graph, Timestamp, VertexId};
 use crate::plan::{Change, Direction, LimitedBy, Plan};
-use crate::policy::{Proposal, Want, Why};
+use crate::policy::{Want, Why};
 
 /// Sizes of more vertices than this are not listed one by one.
 const VERTICES_LISTED: usize = 8;
@@ -52,6 +52,12 @@ impl Summary {
         }
     }
 
+    /// Whether this says something else than `last` did. Numbers alone do not: they change with every cycle.
+    pub fn is_news_after(&self, last: &Self) -> bool {
+        let said = |summary: &Self| (summary.verdict, summary.holds.clone(), summary.planned.clone());
+        said(self) != said(last)
+    }
+
     /// The sizes on one line: `1/3/1`, or `1/3/1 -> 1/7/2` where they are to change.
     pub fn sizes(&self) -> String {
         match (&self.current[..], &self.planned[..]) {
@@ -90,7 +96,7 @@ fn backlog(decision: &Decision) -> Option<f64> {
     vertices.iter().filter_map(|vertex| vertex.backlog).reduce(|a, b| a + b)
 }
 
-/// The one reason that matters most, and how many more there are.
+/// The one reason that matters most.
 fn because(decision: &Decision, graph: Option<&Graph>) -> String {
     let holds = || decision.holds.iter().map(Hold::to_string).collect::<Vec<_>>().join("; ");
     match &decision.verdict {
@@ -98,18 +104,16 @@ fn because(decision: &Decision, graph: Option<&Graph>) -> String {
         Verdict::Unchanged => why_nothing(decision, graph),
         Verdict::Held { plan: None } => holds(),
         Verdict::Held { plan: Some(plan) } => {
-            let why = decision.proposal.as_ref().map(|proposal| why_changed(proposal, plan));
-            format!("{}; not now: {}", why.unwrap_or_default(), holds())
+            format!("{}; not now: {}", why_changed(decision, plan), holds())
         }
-        Verdict::Approved { plan } => {
-            decision.proposal.as_ref().map(|proposal| why_changed(proposal, plan.plan())).unwrap_or_default()
-        }
+        Verdict::Approved { plan } => why_changed(decision, plan.plan()),
     }
 }
 
 /// Of the vertices that change, the one that is furthest from where it should be.
-fn why_changed(proposal: &Proposal, plan: &Plan) -> String {
-    let changed = || plan.changes.iter().zip(&proposal.wants).filter(|(change, _)| change.from != change.to);
+fn why_changed(decision: &Decision, plan: &Plan) -> String {
+    let wants = decision.proposal.as_ref().map_or(&[][..], |proposal| &proposal.wants);
+    let changed = || plan.changes.iter().zip(wants).filter(|(change, _)| change.from != change.to);
     let fullness = |want: &Want| want.utilization.unwrap_or(0.0);
     let far = match plan.direction {
         Direction::Up => changed().max_by(|(_, a), (_, b)| fullness(a).total_cmp(&fullness(b))),
@@ -117,6 +121,11 @@ fn why_changed(proposal: &Proposal, plan: &Plan) -> String {
     };
     let Some((change, want)) = far else { return String::new() };
     let mut text = sentence(&change.name, want);
+    if change.to != want.wanted {
+        let limit = decision.limits.iter().rev().find(|limit| limit.vertex == change.vertex);
+        let by = limit.map_or_else(String::new, |limit| format!(": {}", limited(limit.by)));
+        let _ = write!(text, ", gets {}{by}", change.to);
+    }
     let others = changed().count() - 1;
     if others > 0 {
         let _ = write!(text, ", and {others} more");
