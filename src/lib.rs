@@ -23,6 +23,5 @@ pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod record;
-pub mod rehearse;
 pub mod signals;
 pub mod simulate;

@@ -1,4 +1,4 @@
-//! A rehearsal as a picture that changes in place, below the decisions that changed something.
+//! A simulated job as a picture that changes in place, below the decisions that changed something.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use super::output::{Column, Table};
 use super::play::{HEADER, Played, clock};
 use crate::record::Summary;
 use crate::record::summary::Count;
-use crate::rehearse::{Rehearsal, Turn};
+use crate::simulate::{Drive, Driven};
 
 /// Columns of the curves: as many polls are seen at a time.
 const CURVE_WIDTH: usize = 60;
@@ -50,11 +50,11 @@ impl Live {
     pub(super) fn show(
         &mut self,
         out: &mut impl Write,
-        rehearsal: &Rehearsal,
-        turn: &Turn,
+        drive: &Drive,
+        driven: &Driven,
         told: &Played,
     ) -> io::Result<()> {
-        let truth = rehearsal.simulation().truth();
+        let truth = &driven.truth;
         for (curve, value) in [
             (&mut self.load, truth.load()),
             (&mut self.backlog, truth.backlog()),
@@ -77,7 +77,7 @@ impl Live {
             let _ = writeln!(frame, "{}", super::output::Show::show(told));
             self.last = Some(told.summary.clone());
         }
-        let picture = self.picture(rehearsal, turn, told);
+        let picture = self.picture(drive, driven, told);
         self.drawn = picture.lines().count();
         frame.push_str(&picture);
         frame.push_str(WRAP);
@@ -94,9 +94,9 @@ impl Live {
         writeln!(out)
     }
 
-    fn picture(&self, rehearsal: &Rehearsal, turn: &Turn, told: &Played) -> String {
-        let simulation = rehearsal.simulation();
-        let (truth, scenario) = (simulation.truth(), simulation.scenario());
+    fn picture(&self, drive: &Drive, driven: &Driven, told: &Played) -> String {
+        let simulation = &drive.simulation;
+        let (truth, scenario) = (&driven.truth, simulation.scenario());
         let slots = simulation.slots();
         let mut text = format!(
             "\n{} on Flink {} (simulated)   {} of {}   {:?}\n\n",
@@ -121,7 +121,7 @@ impl Live {
             Column::Right("FULL"),
             Column::Left("SIZE"),
         ]);
-        let wants = turn.decision.proposal.as_ref().map_or(&[][..], |proposal| &proposal.wants);
+        let wants = driven.decision.proposal.as_ref().map_or(&[][..], |proposal| &proposal.wants);
         for (index, vertex) in scenario.vertices.iter().enumerate() {
             let want = wants.get(index);
             let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());

@@ -1,4 +1,4 @@
-//! A rehearsal that is watched: what `demo` and `simulate` do.
+//! A simulated job that is watched while the engine is at the wheel: what `demo` and `simulate` do.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
@@ -19,10 +19,9 @@ use crate::policy::{AutoscalerSpec, FlinkRef, Policy, Span};
 use crate::record::Summary;
 use crate::record::journal::{Header, Writer};
 use crate::record::summary::Count;
-use crate::rehearse::{Rehearsal, Score, Turn};
-use crate::simulate::{Scenario, Simulation};
+use crate::simulate::{Drive, Driven, Scenario, Score, Simulation};
 
-/// How a rehearsal is run and shown.
+/// How a simulated job is driven and shown.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct PlayArgs {
     /// How much simulated time to run
@@ -73,7 +72,7 @@ fn poll(text: &str) -> Result<Span, String> {
 }
 
 impl Speed {
-    /// What the simulated time of a rehearsal takes.
+    /// How long so much simulated time takes.
     fn takes(self, simulated: Duration) -> Duration {
         match self {
             Self::Max => Duration::ZERO,
@@ -96,16 +95,16 @@ pub(super) fn play(mut scenario: Scenario, args: &PlayArgs) -> Result<Exit, Fail
         Policy::new(&autoscaler, files::policy(&args.policy)?)
     };
     let simulation = Simulation::new(&scenario).or_exit(Exit::Usage)?;
-    let rehearsal = Rehearsal::new(simulation, policy);
+    let drive = Drive::new(simulation, policy);
     let journal =
-        args.journal.as_deref().map(|path| Journal::create(path, &scenario.name, &rehearsal)).transpose()?;
-    let mut stage = Stage { rehearsal, journal, view: View::new(args) };
+        args.journal.as_deref().map(|path| Journal::create(path, &scenario.name, &drive)).transpose()?;
+    let mut stage = Stage { drive, journal, view: View::new(args) };
     runtime()?.block_on(stage.run(args))?;
     Ok(Exit::Done)
 }
 
 struct Stage {
-    rehearsal: Rehearsal,
+    drive: Drive,
     journal: Option<Journal>,
     view: View,
 }
@@ -114,28 +113,28 @@ impl Stage {
     async fn run(&mut self, args: &PlayArgs) -> Result<(), Failure> {
         let mut signals = Signals::new().context("cannot listen to signals").or_exit(Exit::Failed)?;
         let start = Instant::now();
-        while self.rehearsal.elapsed() < args.length.get() {
-            let due = start + args.speed.takes(self.rehearsal.elapsed());
-            // Also at full speed a signal is heard between two turns.
+        while self.drive.elapsed() < args.length.get() {
+            let due = start + args.speed.takes(self.drive.elapsed());
+            // Also at full speed a signal is heard between two cycles.
             tokio::select! {
                 biased;
                 () = signals.next() => break,
                 () = async { sleep_until(due).await; tokio::task::yield_now().await } => {}
             }
-            let turn = self.rehearsal.turn();
+            let driven = self.drive.cycle();
             if let Some(journal) = &mut self.journal {
-                journal.append(&turn)?;
+                journal.append(&driven)?;
             }
-            self.view.show(&self.rehearsal, &turn).or_exit(Exit::Failed)?;
+            self.view.show(&self.drive, &driven).or_exit(Exit::Failed)?;
         }
         if let Some(journal) = &mut self.journal {
             journal.finish()?;
         }
-        self.view.sum_up(&self.rehearsal).or_exit(Exit::Failed)
+        self.view.sum_up(&self.drive).or_exit(Exit::Failed)
     }
 }
 
-/// The journal of a rehearsal.
+/// The journal of a simulated job.
 struct Journal {
     path: PathBuf,
     file: BufWriter<File>,
@@ -143,18 +142,18 @@ struct Journal {
 }
 
 impl Journal {
-    fn create(path: &Path, name: &str, rehearsal: &Rehearsal) -> Result<Self, Failure> {
+    fn create(path: &Path, name: &str, drive: &Drive) -> Result<Self, Failure> {
         let file = File::create(path).with_context(|| cannot_write(path)).or_exit(Exit::Usage)?;
         let mut journal =
             Self { path: path.to_owned(), file: BufWriter::new(file), writer: Writer::default() };
-        let at = rehearsal.simulation().now();
-        let header = journal.writer.header(&Header::new(at, name, rehearsal.policy(), rehearsal.state()));
+        let at = drive.simulation.now();
+        let header = journal.writer.header(&Header::new(at, name, drive.policy(), &drive.state));
         journal.write(header)?;
         Ok(journal)
     }
 
-    fn append(&mut self, turn: &Turn) -> Result<(), Failure> {
-        let line = self.writer.cycle(&turn.as_cycle());
+    fn append(&mut self, driven: &Driven) -> Result<(), Failure> {
+        let line = self.writer.cycle(&driven.as_cycle());
         self.write(line)
     }
 
@@ -172,7 +171,7 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write {}", path.display())
 }
 
-/// What is seen of a rehearsal.
+/// What is seen of it.
 enum View {
     /// Every decision, for programs.
     Every(Output),
@@ -194,13 +193,13 @@ impl View {
         }
     }
 
-    fn show(&mut self, rehearsal: &Rehearsal, turn: &Turn) -> io::Result<()> {
+    fn show(&mut self, drive: &Drive, driven: &Driven) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let graph = rehearsal.state().history.last().map(|snapshot| &*snapshot.graph);
+        let graph = drive.state.history.last().map(|snapshot| &*snapshot.graph);
         let told = Played {
-            elapsed: rehearsal.elapsed(),
-            summary: Summary::of(&turn.decision, graph),
-            outcome: turn.outcome.kind(),
+            elapsed: drive.elapsed(),
+            summary: Summary::of(&driven.decision, graph),
+            outcome: driven.outcome.kind(),
         };
         match self {
             Self::Every(output) => output.print_next(&mut out, &told),
@@ -218,13 +217,13 @@ impl View {
                 *last = Some((told.summary, told.elapsed));
                 out.flush()
             }
-            Self::Live(live) => live.show(&mut out, rehearsal, turn, &told),
+            Self::Live(live) => live.show(&mut out, drive, driven, &told),
         }
     }
 
-    fn sum_up(&mut self, rehearsal: &Rehearsal) -> io::Result<()> {
+    fn sum_up(&mut self, drive: &Drive) -> io::Result<()> {
         let mut out = io::stdout().lock();
-        let summed = Summed { summary: rehearsal.score() };
+        let summed = Summed { summary: drive.score() };
         match self {
             Self::Every(output) => output.print_next(&mut out, &summed),
             Self::News { .. } => writeln!(out, "\n{}", summed.show()),
@@ -236,7 +235,7 @@ impl View {
     }
 }
 
-/// One decision of a rehearsal.
+/// One decision on a simulated job.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Played {
@@ -281,7 +280,7 @@ pub(super) fn clock(elapsed: Duration) -> String {
     }
 }
 
-/// The last line of a rehearsal.
+/// The last line.
 #[derive(Debug, Serialize)]
 struct Summed {
     summary: Score,

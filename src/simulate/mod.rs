@@ -32,7 +32,7 @@ mod view;
 
 pub use check::{Problem, ScenarioError};
 pub use checkpoints::{CheckpointCounts, CheckpointRecord};
-pub use drive::{Drive, Driven};
+pub use drive::{Drive, Driven, Score};
 pub use load::{Load, Point, Shape, Sine, Trace};
 pub use refused::Refused;
 pub use scenario::{
