@@ -65,6 +65,7 @@ async fn chain_takes_one_rescale_a_step(version: &str) -> Result<()> {
     let up = topic.set_rate(1500.0)?;
     let asked_up = daemon.asks(1, PATIENCE).await?;
     check_sizes(&asked_up, &[("parse", size(1500.0, 4.0)), ("enrich", size(1500.0, 1.0))])?;
+    settled(&flink, &job, &asked_up).await?;
     let gone = watch.gone_since(up, 150.0, PATIENCE).await?;
     let (peak, request) = (watch.peak_since(up), seconds(up, asked_up.at));
     tokio::time::sleep(FLINKS_COOLDOWN).await;
