@@ -1,10 +1,12 @@
 //! Rescaling in place: the adaptive scheduler is told what every vertex may have (`PUT .../resource-requirements`).
 
+use std::collections::BTreeMap;
+
 use tokio::time::Instant;
 
 use super::check::{Found, Objection, objection};
 use crate::guard::{Approved, Hold};
-use crate::model::{Attempt, JobId, Ledger, Timestamp};
+use crate::model::{Attempt, JobId, Ledger, Parallelism, Timestamp, VertexId};
 use crate::observe::flink::{FlinkClient, FlinkError, Refusal, Requirements};
 use crate::plan::Plan;
 use crate::record::Outcome;
@@ -34,10 +36,22 @@ async fn carry_out(client: &FlinkClient, plan: &Plan, ledger: &Ledger, now: Time
     }
 }
 
-/// Takes a rescale back that has not come about: what every vertex had is asked for again.
+/// Takes a rescale back that has not come about: what every vertex had is asked for again, unless somebody else has asked
+/// for something else by now.
 pub async fn roll_back(client: &FlinkClient, attempt: &Attempt) -> Outcome {
-    let before = Requirements::of(attempt.from.iter().map(|(&vertex, &size)| (vertex, size)));
-    match ask(client, attempt.job, &before).await {
+    let sizes =
+        |sizes: &BTreeMap<VertexId, Parallelism>| Requirements::of(sizes.iter().map(|(&v, &p)| (v, p)));
+    let until = Instant::now() + client.timeout();
+    match client.requirements(attempt.job, until).await {
+        Ok(found) if found == sizes(&attempt.to) => {}
+        Ok(_) => {
+            return Outcome::Superseded {
+                detail: "somebody else has asked for another size since".to_owned(),
+            };
+        }
+        Err(error) => return refused(&error),
+    }
+    match ask(client, attempt.job, &sizes(&attempt.from)).await {
         Ok(()) => Outcome::RolledBack { detail: "the job did not reach its new size in time".to_owned() },
         Err(error) => refused(&error),
     }
@@ -102,3 +116,6 @@ fn refused(error: &FlinkError) -> Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
