@@ -28,14 +28,13 @@ pub(super) fn config(paths: &[PathBuf], policy_dir: Option<&Path>) -> Result<Con
 
 /// Reads a policy: the name of a built-in one, or a file.
 pub(super) fn policy(name: &str) -> Result<PolicySpec, Failure> {
-    let file = if let Some(policy) = builtin::get(name) {
-        Source::new(policy.name, policy.text)
-    } else {
-        let names: Vec<&str> = builtin::list().iter().map(|policy| policy.name).collect();
-        let bytes = fs::read(name).with_context(|| {
-            format!("policy {name}: no built-in one ({}), and no file that can be read", names.join(", "))
-        });
-        Source::from_bytes(name, bytes.or_exit(Exit::Usage)?).or_exit(Exit::Usage)?
+    let file = match builtin::get(name) {
+        Some(policy) => Source::new(policy.name, policy.text),
+        None => source_or(
+            Path::new(name),
+            "policy",
+            &builtin::list().iter().map(|policy| policy.name).collect::<Vec<_>>(),
+        )?,
     };
     Ok(load_policy(&file).or_exit(Exit::Usage)?.spec)
 }
@@ -45,6 +44,15 @@ pub(super) fn source(path: &Path) -> Result<Source, Failure> {
     let name = path.display().to_string();
     let bytes = fs::read(path).with_context(|| cannot_read(path)).or_exit(Exit::Usage)?;
     Source::from_bytes(name, bytes).or_exit(Exit::Usage)
+}
+
+/// Reads a file whose name is not one of the built-in ones.
+pub(super) fn source_or(path: &Path, noun: &str, built_in: &[&str]) -> Result<Source, Failure> {
+    source(path).map_err(|Failure { exit, error }| {
+        let name = path.display();
+        let error = error.context(format!("{noun} {name:?} is no built-in one ({})", built_in.join(", ")));
+        Failure { exit, error }
+    })
 }
 
 /// Reads the files of a directory, in the order of their names.

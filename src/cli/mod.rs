@@ -17,6 +17,7 @@ mod recommend;
 mod replay;
 mod run;
 mod schema;
+mod simulate;
 mod usage;
 pub mod yaml;
 
@@ -46,6 +47,7 @@ Examples:
 #[derive(Debug, Subcommand)]
 enum Command {
     Demo(demo::Args),
+    Simulate(simulate::Args),
     Recommend(recommend::Args),
     Run(run::Args),
     Explain(explain::Args),
@@ -69,6 +71,7 @@ impl Cli {
         logging::start(&self.logging, self.command.stays())?;
         match self.command {
             Command::Demo(args) => demo::run(&args),
+            Command::Simulate(args) => simulate::run(&args),
             Command::Recommend(args) => recommend::run(args),
             Command::Run(args) => run::run(args),
             Command::Explain(args) => explain::run(&args),

@@ -18,6 +18,7 @@ mod format;
 mod library;
 mod load;
 mod nearest;
+mod other;
 mod path;
 pub mod reference;
 pub mod schema;
@@ -29,6 +30,7 @@ pub use error::{ConfigError, ConfigErrors, Position, Problem};
 pub use library::Library;
 pub use load::{Autoscaler, Config, load, load_policy};
 pub use nearest::Hint;
+pub use other::load_as;
 pub use source::Source;
 
 /// Whether YAML takes an unquoted `text` for text, and not for a number or nothing.
