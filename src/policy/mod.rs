@@ -1,6 +1,6 @@
 //! From what a job is doing to what it should have: each rule proposes, the largest proposal wins.
 //!
-//! Comes in: [`Signals`](crate::signals::Signals), the ledger and a [`Policy`]. Goes out: a [`Proposal`], one [`Want`] per
+//! Comes in: [`Signals`], the ledger and a [`Policy`]. Goes out: a [`Proposal`], one [`Want`] per
 //! vertex with the numbers it rests on. This module must never look at bounds, cooldowns or anything else that is not
 //! about need: that is `plan`'s and `guard`'s part.
 
