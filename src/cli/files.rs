@@ -163,9 +163,10 @@ mod tests {
             assert_eq!(config.map(|config| config.autoscalers.len()).ok(), Some(40));
             start.elapsed()
         };
-        // The best of several: what else the machine does is not measured.
+        // The best of several: what else the machine does is not measured. The bound is for an optimised build.
+        let most = Duration::from_millis(if cfg!(debug_assertions) { 200 } else { 20 });
         let best = (0..10).map(|_| time()).min().unwrap_or_default();
-        assert!(best < Duration::from_millis(20), "{best:?}");
+        assert!(best < most, "{best:?}");
         Ok(())
     }
 }

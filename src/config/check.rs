@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use super::error::{ConfigError, Position, Problem, short};
 use super::format;
-use super::nearest::{Hint, one_of};
+use super::nearest::{Hint, nearest, one_of};
 use super::path::Path;
 use super::shape::{self, Schema};
 use super::source::Source;
@@ -63,7 +63,7 @@ impl<'a> Checker<'a> {
     fn object(&mut self, schema: &'a Schema, entries: &[Entry], at: Position, path: &Path<'_>) {
         let properties = schema.get("properties").and_then(Json::as_object);
         let others = schema.get("additionalProperties");
-        let mut sound = Vec::new();
+        let (mut sound, mut meant) = (Vec::new(), Vec::new());
         for entry in entries {
             let before = self.errors.len();
             match (properties.and_then(|fields| fields.get(&entry.key)), others) {
@@ -74,6 +74,8 @@ impl<'a> Checker<'a> {
                 }
                 (None, Some(Json::Bool(false))) => {
                     let known = properties.into_iter().flat_map(Map::keys).map(String::as_str);
+                    let known: Vec<&str> = known.collect();
+                    meant.extend(nearest(&entry.key, &known));
                     self.note(entry.at, path, unknown("field", &entry.key, known));
                 }
                 (None, Some(others)) => self.value(others, &entry.value, &path.field(&entry.key)),
@@ -83,10 +85,9 @@ impl<'a> Checker<'a> {
                 sound.push(entry);
             }
         }
-        let required = schema.get("required").and_then(Json::as_array).into_iter().flatten();
-        for field in
-            required.filter_map(Json::as_str).filter(|field| !entries.iter().any(|e| e.key == *field))
-        {
+        // A field that is misspelt is not missing as well.
+        let written = |field: &str| entries.iter().any(|entry| entry.key == field) || meant.contains(&field);
+        for field in shape::required(schema).filter(|field| !written(field)) {
             let about = properties.and_then(|fields| fields.get(field)).map(|field| self.about(field));
             let problem = Problem::Missing { field: field.to_owned(), about: about.unwrap_or_default() };
             self.note(at, path, problem);

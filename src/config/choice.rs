@@ -111,7 +111,8 @@ impl<'a> Checker<'a> {
             }
             return;
         };
-        let Some(tag) = node.get(field) else {
+        let misspelt = || node.entries().iter().find(|entry| nearest(&entry.key, &[field]).is_some());
+        let Some(tag) = node.get(field).or_else(|| Some(&misspelt()?.value)) else {
             let about = format!("expected {}", one_of(&words));
             return self.note(node.at, path, Problem::Missing { field: field.to_owned(), about });
         };

@@ -50,6 +50,9 @@ pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     if name.len() > 100 {
         return None;
     }
+    if let Some(same) = known.iter().find(|known| **known == name) {
+        return Some(same);
+    }
     let wanted = plain(name);
     known
         .iter()

@@ -230,6 +230,10 @@ fn names_the_mistakes_of_a_document() {
         ("[]", "f:1:1: expected fields such as `apiVersion:`, found an empty list; leave out the `- `"),
         ("{}", "f:1:1: `kind` is missing: expected `FlinkAutoscaler` or `ScalingPolicy`"),
         (
+            "kin: ScalingPolicy\napiVersion: tidegate.dev/v1alpha1\nmetdata: {name: p}\nspec: {rules: [throughput: {}]}",
+            "f:1:1: unknown field `kin`; did you mean `kind`?\nf:3:1: unknown field `metdata`; did you mean `metadata`?",
+        ),
+        (
             "kind: HorizontalPodAutoscaler",
             "f:1:7: kind: unknown kind `HorizontalPodAutoscaler`; expected `FlinkAutoscaler` or `ScalingPolicy`",
         ),
