@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use tokio::time::Instant;
 
 use super::check::{Found, Objection, objection};
+use super::checkpoint;
 use crate::guard::{Approved, Hold};
 use crate::model::{Attempt, JobId, Ledger, Parallelism, Timestamp, VertexId};
 use crate::observe::flink::{FlinkClient, FlinkError, Refusal, Requirements};
@@ -20,19 +21,34 @@ pub async fn rescale(client: &FlinkClient, approved: &Approved, ledger: &Ledger,
 }
 
 async fn carry_out(client: &FlinkClient, plan: &Plan, ledger: &Ledger, now: Timestamp) -> Outcome {
-    let found = match look(client, plan.assumes.job, now).await {
-        Ok(found) => found,
-        Err(error) => return refused(&error),
-    };
-    match objection(plan, ledger, &found) {
-        Some(Objection::Superseded(change)) => return Outcome::Superseded { detail: change.to_string() },
-        Some(Objection::Held(hold)) => return Outcome::Held { found: Some(hold) },
-        None => {}
+    let (job, version) = (plan.assumes.job, plan.assumes.version);
+    if let Err(outcome) = still_so(client, plan, ledger, now).await {
+        return outcome;
+    }
+    if checkpoint::comes_first(version) {
+        checkpoint::complete(client, job).await;
+        // That took its time.
+        if let Err(outcome) = still_so(client, plan, ledger, now).await {
+            return outcome;
+        }
     }
     let wanted = Requirements::of(plan.changes.iter().map(|change| (change.vertex, change.to)));
-    match ask(client, plan.assumes.job, &wanted).await {
-        Ok(()) => Outcome::Applied,
-        Err(error) => refused(&error),
+    if let Err(error) = ask(client, job, &wanted).await {
+        return refused(&error);
+    }
+    if !checkpoint::comes_first(version) {
+        checkpoint::hasten(client, job).await;
+    }
+    Outcome::Applied
+}
+
+/// Whether all that a plan assumes is still so; what comes of it when it is not.
+async fn still_so(client: &FlinkClient, plan: &Plan, ledger: &Ledger, now: Timestamp) -> Result<(), Outcome> {
+    let found = look(client, plan.assumes.job, now).await.map_err(|error| refused(&error))?;
+    match objection(plan, ledger, &found) {
+        Some(Objection::Superseded(change)) => Err(Outcome::Superseded { detail: change.to_string() }),
+        Some(Objection::Held(hold)) => Err(Outcome::Held { found: Some(hold) }),
+        None => Ok(()),
     }
 }
 

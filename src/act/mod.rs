@@ -5,6 +5,7 @@
 //! still so, and then does all of it or nothing.
 
 mod check;
+mod checkpoint;
 mod in_place;
 
 pub use in_place::{rescale, roll_back};

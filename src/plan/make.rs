@@ -233,6 +233,7 @@ impl Maker<'_> {
                     .map(|per| slots_after.div_ceil(per)),
                 assumes: Assumptions {
                     job: self.snapshot.job,
+                    version: self.snapshot.cluster.version,
                     running_since: self.snapshot.running_since,
                     slots: slots_after,
                 },

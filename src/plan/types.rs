@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{JobId, Parallelism, Timestamp, VertexId};
+use crate::model::{FlinkVersion, JobId, Parallelism, Timestamp, VertexId};
 
 /// What is to be done to a job, with nothing left to choose.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -71,6 +71,8 @@ pub enum Direction {
 pub struct Assumptions {
     /// The job's id.
     pub job: JobId,
+    /// The cluster's version: what a rescale does differs from one to the next.
+    pub version: FlinkVersion,
     /// When the job last became RUNNING.
     pub running_since: Option<Timestamp>,
     /// Slots that must be there for it, this job's own included.

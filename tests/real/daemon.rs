@@ -181,10 +181,10 @@ fn asked(cycle: &Value) -> Result<Asked> {
         .map(|change| Some((change["name"].as_str()?.to_owned(), change["to"].as_u64()?)))
         .collect::<Option<_>>()
         .context("a change has a name and a size")?;
-    // Begun is written before the request; the end of the cycle would be after its answer.
-    let begun = cycle["begun"].as_str().context("an applied cycle was begun")?;
-    let begun: tidegate::model::Timestamp = begun.parse().context("a moment")?;
-    let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(begun.as_millis())?);
+    // When Flink had answered the request.
+    let ended = cycle["ended"].as_str().context("an applied cycle has ended")?;
+    let ended: tidegate::model::Timestamp = ended.parse().context("a moment")?;
+    let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(ended.as_millis())?);
     Ok(Asked { at, to })
 }
 

@@ -41,6 +41,7 @@ impl World {
             replicas: None,
             assumes: Assumptions {
                 job: job.parse().expect("an id"),
+                version: VERSION.parse().expect("a version"),
                 running_since: recorded["timestamps"]["RUNNING"].as_i64().map(Timestamp::from_millis),
                 slots: 6,
             },
@@ -99,8 +100,13 @@ impl World {
         carry_out(&self.client(), &self.plan, &self.ledger, Timestamp::from_millis(0)).await
     }
 
-    /// What was asked of it that changes something.
+    /// The sizes that were asked of it.
     fn puts(&self) -> Vec<Request> {
+        self.writes().into_iter().filter(|request| request.line.starts_with("PUT ")).collect()
+    }
+
+    /// What was asked of it that changes something.
+    fn writes(&self) -> Vec<Request> {
         self.server.requests().into_iter().filter(|request| !request.line.starts_with("GET ")).collect()
     }
 }
@@ -124,6 +130,46 @@ async fn asks_for_every_vertex_at_once() {
     assert_eq!(lines, [format!("PUT /jobs/{}/resource-requirements", world.job)]);
     let body: Value = serde_json::from_str(&puts[0].body).expect("json");
     assert_eq!(body, world.requirements([2, 6, 2, 1]));
+}
+
+#[tokio::test]
+async fn a_checkpoint_comes_before_the_request_or_right_after_it() {
+    for (version, expected) in [
+        ("1.18.1", ["POST /checkpoints", "PUT /resource-requirements"]),
+        ("1.20.5", ["POST /checkpoints", "PUT /resource-requirements"]),
+        ("2.0.0", ["PUT /resource-requirements", "POST /checkpoints"]),
+        ("2.3.0", ["PUT /resource-requirements", "POST /checkpoints"]),
+    ] {
+        let mut world = World::new().await;
+        world.plan.assumes.version = version.parse().expect("a version");
+        world.set("POST", "/checkpoints", Reply::ok(r#"{"request-id":"c0ffee"}"#));
+        let status = |id| Reply::ok(format!(r#"{{"status":{{"id":"{id}"}},"operation":null}}"#));
+        world.set(
+            "GET",
+            "/checkpoints/c0ffee",
+            Reply::Turns(vec![status("IN_PROGRESS"), status("COMPLETED")]),
+        );
+        assert_eq!(world.carry_out().await, Outcome::Applied);
+        let writes: Vec<String> = world
+            .writes()
+            .iter()
+            .map(|write| write.line.replace(&format!("/jobs/{}", world.job), ""))
+            .collect();
+        assert_eq!(writes, expected, "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_rescale_does_without_its_checkpoint() {
+    for version in ["1.20.5", "2.3.0"] {
+        for reply in [Reply::error(500, &["Checkpointing has not been enabled."]), Reply::cut()] {
+            let mut world = World::new().await;
+            world.plan.assumes.version = version.parse().expect("a version");
+            world.set("POST", "/checkpoints", reply);
+            assert_eq!(world.carry_out().await, Outcome::Applied, "{version}");
+            assert_eq!(world.puts().len(), 1, "{version}");
+        }
+    }
 }
 
 #[tokio::test]

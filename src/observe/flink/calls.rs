@@ -7,7 +7,10 @@ use tokio::time::Instant;
 
 use super::client::FlinkClient;
 use super::error::FlinkError;
-use super::wire::{Config, JobView, Listed, Metric, Overview, Requirements, Settings, Status, sum_of};
+use super::wire::{
+    CheckpointStatus, Config, JobView, Listed, Metric, Overview, Requirements, Settings, Status, Triggered,
+    sum_of,
+};
 use crate::model::{JobId, JobState, VertexId};
 
 impl FlinkClient {
@@ -88,6 +91,26 @@ impl FlinkClient {
         let body = serde_json::to_vec(requirements).expect("a map of numbers by id");
         let path = format!("/jobs/{job}/resource-requirements");
         self.change(Method::PUT, &path, body, until).await.map(drop)
+    }
+
+    /// `POST /jobs/:id/checkpoints`: has a checkpoint taken, and returns what it is known by.
+    pub(crate) async fn trigger_checkpoint(&self, job: JobId, until: Instant) -> Result<String, FlinkError> {
+        let body = br#"{"checkpointType":"CONFIGURED"}"#.to_vec();
+        let path = format!("/jobs/{job}/checkpoints");
+        let triggered: Triggered = self.change(Method::POST, &path, body, until).await?.read()?;
+        Ok(triggered.request_id)
+    }
+
+    /// `GET /jobs/:id/checkpoints/:trigger`: whether it has ended, well or not.
+    pub(crate) async fn checkpoint_has_ended(
+        &self,
+        job: JobId,
+        trigger: &str,
+        until: Instant,
+    ) -> Result<bool, FlinkError> {
+        let path = format!("/jobs/{job}/checkpoints/{}", encoded(trigger));
+        let status: CheckpointStatus = self.get(&path, until).await?.read()?;
+        Ok(status.has_ended())
     }
 
     /// A GET that makes the JobManager fetch metrics when its store is old enough.

@@ -3,6 +3,7 @@
 //! Fields that are not named here are ignored, for the outside may grow; fields that not every version has are optional.
 //! Bytes come in; values of the model, or a sentence about what is unexpected, go out. Nothing here may panic.
 
+mod checkpoint;
 mod cluster;
 mod job;
 mod metrics;
@@ -16,6 +17,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use thiserror::Error;
 
+pub(crate) use checkpoint::{CheckpointStatus, Triggered};
 pub(crate) use cluster::{Config, Listed, Overview, Settings, cluster};
 pub(crate) use job::{JobView, Status};
 pub(crate) use metrics::{Metric, sum_of};
@@ -67,7 +69,7 @@ macro_rules! plain_answers {
     )*};
 }
 
-plain_answers!(Overview, Requirements, Status, Vec<Metric<'a>>);
+plain_answers!(CheckpointStatus, Overview, Requirements, Status, Triggered, Vec<Metric<'a>>);
 
 /// The texts in Flink's `{"errors": [...]}`; `None` when the body is something else.
 pub(crate) fn errors(body: &[u8]) -> Option<Vec<String>> {
