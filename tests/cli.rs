@@ -155,12 +155,13 @@ fn the_demo_goes_up_and_down_and_can_be_replayed_and_explained() {
         .collect();
     let (last, decisions) = lines.split_last().expect("it prints something");
     let number = |field: &str| last["summary"][field].as_f64().unwrap_or(f64::NAN);
-    assert!(number("scaleUps") >= 1.0 && number("scaleDowns") >= 1.0, "{last}");
-    assert_eq!(number("rescales"), number("scaleUps") + number("scaleDowns"), "{last}");
+    let count = |field: &str| last["summary"][field].as_u64().unwrap_or(0);
+    assert!(count("scaleUps") >= 1 && count("scaleDowns") >= 1, "{last}");
+    assert_eq!(count("rescales"), count("scaleUps") + count("scaleDowns"), "{last}");
     assert!(number("slotSeconds") > 600.0 && number("secondsOverSlo") >= 0.0, "{last}");
     assert_eq!(decisions.len(), 120);
     let applied: Vec<&Value> = decisions.iter().filter(|line| line["outcome"] == "Applied").collect();
-    assert_eq!(applied.len() as f64, number("rescales"));
+    assert_eq!(applied.len() as u64, count("rescales"));
 
     let replay = run(&["replay", journal]);
     assert_eq!(text(&replay.stdout), format!("{journal}: 120 decisions, 0 differ\n"));

@@ -100,9 +100,8 @@ fn backlog(decision: &Decision) -> Option<f64> {
 fn because(decision: &Decision, graph: Option<&Graph>) -> String {
     let holds = || decision.holds.iter().map(Hold::to_string).collect::<Vec<_>>().join("; ");
     match &decision.verdict {
-        Verdict::Unobserved => holds(),
         Verdict::Unchanged => why_nothing(decision, graph),
-        Verdict::Held { plan: None } => holds(),
+        Verdict::Unobserved | Verdict::Held { plan: None } => holds(),
         Verdict::Held { plan: Some(plan) } => {
             format!("{}; not now: {}", why_changed(decision, plan), holds())
         }
@@ -222,7 +221,7 @@ pub struct Count(pub f64);
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = if self.0 != 0.0 && self.0.abs() < 9.95 { 1 } else { 0 };
+        let digits = usize::from(self.0 != 0.0 && self.0.abs() < 9.95);
         let text = format!("{:.digits$}", self.0);
         f.pad(&text)
     }
