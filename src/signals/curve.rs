@@ -72,13 +72,21 @@ impl Curve {
     /// Weighted least squares with `a >= b >= 0` and `c >= 0`: a subtask never takes longer because of another than the other
     /// works, so contention is at most that of subtasks that take turns (`b = a`). Flat unless the points show more than noise.
     pub fn fit(points: &[CurvePoint], now: Timestamp) -> Option<Self> {
-        let points: Vec<Point> = points.iter().filter_map(|point| Point::new(point, now)).collect();
-        let largest = points.iter().map(|point| point.p).fold(1.0, f64::max);
-        // In terms of x = p / largest, so that the equations stay well-conditioned: s = k0 + k1 x + k2 x (p - 1) / largest.
-        let basis = |p: f64| [1.0, p / largest, p / largest * (p - 1.0) / largest];
-        let (mut best, mut misfit) = least_squares(&points, &basis, 1)?;
+        let usable = || points.iter().filter(|point| is_usable(point));
+        let largest = usable().map(|point| point.parallelism.as_f64()).fold(1.0, f64::max);
+        let mut squares = LeastSquares::default();
+        for point in usable() {
+            let p = point.parallelism.as_f64();
+            // In terms of p / largest, so that the equations stay well-conditioned.
+            squares.add(
+                [1.0, p / largest, p / largest * (p - 1.0) / largest],
+                point.service_time.get(),
+                weight(point, now),
+            );
+        }
+        let (mut best, mut misfit) = squares.solve(1)?;
         for terms in [2, 3] {
-            if let Some((fit, left)) = least_squares(&points, &basis, terms)
+            if let Some((fit, left)) = squares.solve(terms)
                 && left + SIGNIFICANT <= misfit
             {
                 (best, misfit) = (fit, left);
@@ -128,74 +136,72 @@ impl Curve {
     }
 }
 
-/// An observed service time, with the weight it has.
-#[derive(Clone, Copy, Debug)]
-struct Point {
-    p: f64,
-    seconds: f64,
-    /// One over the variance.
-    weight: f64,
-}
-
 /// Whether a point says anything.
 fn is_usable(point: &CurvePoint) -> bool {
     POSSIBLE.contains(&point.service_time.get()) && point.records.is_finite() && point.records > 0.0
 }
 
-impl Point {
-    fn new(point: &CurvePoint, now: Timestamp) -> Option<Self> {
-        let (seconds, records) = (point.service_time.get(), point.records);
-        if !is_usable(point) {
-            return None;
-        }
-        let half_lives = now.since(point.at).as_secs_f64() / HALF_LIFE_SECONDS;
-        let relative = NOISE * NOISE * (1.0 + HALF_SURE_RECORDS / records) * half_lives.min(64.0).exp2();
-        Some(Self { p: point.parallelism.as_f64(), seconds, weight: 1.0 / (relative * seconds * seconds) })
-    }
+/// One over the variance of a point.
+fn weight(point: &CurvePoint, now: Timestamp) -> f64 {
+    let half_lives = now.since(point.at).as_secs_f64() / HALF_LIFE_SECONDS;
+    let relative = NOISE * NOISE * (1.0 + HALF_SURE_RECORDS / point.records) * half_lives.min(64.0).exp2();
+    1.0 / (relative * point.service_time.get() * point.service_time.get())
 }
 
-/// The coefficients of the first `terms` functions of the basis, none negative, with the least squares; and the sum of
-/// squares that is left, each in units of its point's variance.
-///
-/// Of the few possible sets of coefficients that are not zero, each has its exact solution; the best possible one is the
-/// answer. That of the last function alone is left out: it gives no service time at one subtask.
-fn least_squares(points: &[Point], basis: &impl Fn(f64) -> [f64; 3], terms: u32) -> Option<([f64; 3], f64)> {
-    let misfit = |k: [f64; 3]| -> f64 {
-        points.iter().map(|point| point.weight * (point.seconds - dot(k, basis(point.p))).powi(2)).sum()
-    };
-    (1_u32..1 << terms)
-        .filter(|set| set & 0b011 != 0)
-        .filter_map(|set| solve(points, basis, set))
-        .filter(|k| k.iter().all(|coefficient| *coefficient >= 0.0))
-        .map(|k| (k, misfit(k)))
-        .filter(|(_, left)| left.is_finite())
-        .min_by(|(_, a), (_, b)| a.total_cmp(b))
+/// The normal equations of a weighted fit of up to three functions.
+#[derive(Default)]
+struct LeastSquares {
+    /// Of each pair of functions; and, last in each row, of the function and the data.
+    rows: [[f64; 4]; 3],
+    /// Of the data and itself.
+    total: f64,
 }
 
-fn dot(a: [f64; 3], b: [f64; 3]) -> f64 {
-    a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
-}
-
-/// Solves the normal equations for the coefficients in `set` (a bit each), the others being zero. `None` when the points
-/// do not determine them.
-fn solve(points: &[Point], basis: &impl Fn(f64) -> [f64; 3], set: u32) -> Option<[f64; 3]> {
-    let mut rows = [[0.0; 4]; 3];
-    for point in points {
-        let x = basis(point.p);
-        for (i, row) in rows.iter_mut().enumerate() {
-            for (j, cell) in row[..3].iter_mut().enumerate() {
-                *cell += point.weight * x[i] * x[j];
+impl LeastSquares {
+    fn add(&mut self, x: [f64; 3], y: f64, weight: f64) {
+        for (row, xi) in self.rows.iter_mut().zip(x) {
+            for (cell, xj) in row.iter_mut().zip([x[0], x[1], x[2], y]) {
+                *cell += weight * xi * xj;
             }
-            row[3] += point.weight * x[i] * point.seconds;
         }
+        self.total += weight * y * y;
     }
-    for (i, row) in rows.iter_mut().enumerate() {
-        if set & (1 << i) == 0 {
-            *row = [0.0; 4];
-            row[i] = 1.0;
+
+    /// The coefficients of the first `terms` functions, none negative, with the least squares; and the sum of squares that is
+    /// left, each in units of its point's variance.
+    ///
+    /// Of the few possible sets of coefficients that are not zero, each has its exact solution; the best possible one is the
+    /// answer. That of the last function alone is left out: it gives no service time at one subtask.
+    fn solve(&self, terms: u32) -> Option<([f64; 3], f64)> {
+        (1_u32..1 << terms)
+            .filter(|set| set & 0b011 != 0)
+            .filter_map(|set| self.solve_set(set))
+            .filter(|k| k.iter().all(|coefficient| *coefficient >= 0.0))
+            .map(|k| (k, self.left(k)))
+            .filter(|(_, left)| left.is_finite())
+            .min_by(|(_, a), (_, b)| a.total_cmp(b))
+    }
+
+    /// The coefficients in `set` (a bit each), the others being zero. `None` when the points do not determine them.
+    fn solve_set(&self, set: u32) -> Option<[f64; 3]> {
+        let mut rows = self.rows;
+        for (i, row) in rows.iter_mut().enumerate() {
+            if set & (1 << i) == 0 {
+                *row = [0.0; 4];
+                row[i] = 1.0;
+            }
         }
+        eliminate(rows)
     }
-    eliminate(rows)
+
+    /// The sum of squares that some coefficients leave.
+    fn left(&self, k: [f64; 3]) -> f64 {
+        let explained = (0..3).map(|i| {
+            let [x0, x1, x2, y] = self.rows[i];
+            k[i] * (2.0 * y - x0 * k[0] - x1 * k[1] - x2 * k[2])
+        });
+        self.total - explained.sum::<f64>()
+    }
 }
 
 /// Gauss and Jordan's elimination, pivots on the diagonal: the matrix is positive semidefinite but for rows of the identity.

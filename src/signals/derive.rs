@@ -1,20 +1,16 @@
 //! From the samples of an epoch to [`Signals`].
 
+use super::cost::cost;
 use super::estimate::{Tally, rate_noise, ratio_noise};
-use super::flow::{FlowMemory, drive, flow};
-use super::sample::HIDDEN_SECONDS;
-use super::window::{Regime, Seen, Window, last_regime, window};
+use super::flow::{Edge, FlowMemory};
+use super::window::{Seen, Window, last_regime, window};
 use super::{EdgeSignals, Estimate, Sample, Signals, VertexSample, VertexSignals};
 use crate::model::{Parallelism, Reading, Seconds, Snapshot};
 
 /// A load has changed when it differs by more than a tenth: a band of utilization is several times as wide.
 const LOAD_CHANGES: f64 = 0.1;
 
-/// The cost of a record has changed when it differs by more than this. Records of one job differ among themselves, and
-/// compilers and caches go on for minutes: costs waver more than loads do.
-const COST_CHANGES: f64 = 0.2;
-
-/// Ratios are averaged over more and more of the past until their interval is this share of them to either side: half of
+/// A selectivity is averaged over more and more of the past until its interval is this share of it to either side, half of
 /// what is called a change of the load.
 const PRECISE: f64 = 0.05;
 
@@ -26,7 +22,7 @@ const SELECTIVITY_SAMPLES: usize = 10;
 /// of its time, whatever comes to it. Four fifths stand for a load of five times what is taken in.
 const MOST_BACK_PRESSURE: f64 = 0.8;
 
-/// The loads and costs that are watched for a change come from no more than the newest samples: a few more than a window has.
+/// Samples that are watched for a change of the load: a few more than a window has.
 const WATCHED: usize = 16;
 
 /// What the samples say, and what is remembered of each edge. `None` without a sample.
@@ -59,9 +55,12 @@ fn watch_loads(samples: &[Sample], last: &Snapshot) -> Window {
         let v = sources[source];
         let sample = &watched[sample].vertices[v];
         let value = arrival(sample, last.vertices[v].parallelism)?;
-        Some(Seen { value, weight: sample.seconds(), noise: rate_noise(value, sample.seconds()) })
+        Some(Seen { value, weight: sample.seconds() })
     };
-    let regime = last_regime::<4>(watched.len(), LOAD_CHANGES, at, sources.len());
+    let noise = |sample: usize, source: usize| {
+        at(sample, source).map_or(0.0, |seen| rate_noise(seen.value, seen.weight))
+    };
+    let regime = last_regime::<4>(watched.len(), LOAD_CHANGES, sources.len(), at, noise);
     let within = window(watched.len(), regime, |sample| watched[sample].seconds());
     Window { start: first + within.start, ..within }
 }
@@ -73,205 +72,142 @@ fn arrival(sample: &VertexSample, parallelism: Parallelism) -> Option<f64> {
         let selectivity = sample.rate_in().filter(|taken_in| *taken_in > 0.0).map_or(1.0, |r| put_out / r);
         return Some((put_out + growth * selectivity).max(0.0));
     }
-    let waited = share(sample.back_pressured_seconds(), sample, parallelism).unwrap_or(0.0);
-    Some(put_out / (1.0 - waited.min(MOST_BACK_PRESSURE)))
-}
-
-fn share(seconds: Option<f64>, sample: &VertexSample, parallelism: Parallelism) -> Option<f64> {
     let all = sample.seconds() * parallelism.as_f64();
-    (all > 0.0).then_some(seconds?.clamp(0.0, all) / all)
+    let waited = sample.back_pressured_seconds().unwrap_or(0.0) / all;
+    Some(put_out / (1.0 - waited.min(MOST_BACK_PRESSURE)))
 }
 
 fn vertex(samples: &[Sample], window: Window, last: &Snapshot, v: usize) -> VertexSignals {
     let Reading { parallelism, pending_records, .. } = last.vertices[v];
     let is_source = last.graph.is_source(v);
-    let mut rates = Rates::default();
+    let mut sums = Sums::default();
     for sample in &samples[window.start..] {
-        rates.add(&sample.vertices[v], parallelism, is_source);
+        sums.add(&sample.vertices[v], parallelism, is_source);
     }
-    let each = rates.seconds / f64::from(rates.samples.max(1));
+    let each = sums.seconds / f64::from(sums.samples.max(1));
     let rate = |tally: &Tally| tally.estimate(|mean| rate_noise(mean, each)).map(Estimate::at_least_zero);
-    let rate_out = rate(&rates.put_out);
-    // A source's own count is 0 in Flink up to 2.3: records that come from outside are no records of the task.
-    let taken_in = if is_source {
-        rate(&rates.taken_in).filter(|r| r.mean > 0.0).or(rate_out)
-    } else {
-        rate(&rates.taken_in)
-    };
-    let traffic = rates.put_out.mean().unwrap_or(0.0);
-    let cost = if is_source { None } else { service_time(samples, window, v, parallelism) };
+    let (rate_in, rate_out) = (rate(&sums.taken_in), rate(&sums.put_out));
+    let cost = if is_source { None } else { cost(samples, window.start, v, parallelism) };
     VertexSignals {
         parallelism,
-        rate_in: taken_in,
+        // A source's own count is 0 up to Flink 2.3: what comes from outside are no records of the task.
+        rate_in: if is_source { rate_in.filter(|rate| rate.mean > 0.0).or(rate_out) } else { rate_in },
         rate_out,
         service_time: cost.map(|cost| cost.service_time),
-        busy: rates.busy.mean().map(|share| share.clamp(0.0, 1.0)),
-        back_pressured: rates.back_pressured.mean(),
-        arrival: rate(&rates.arrival),
+        busy: sums.busy.share(parallelism),
+        back_pressured: sums.back_pressured.share(parallelism),
+        arrival: rate(&sums.arrival),
         backlog: if is_source { pending_records.map(|records| records as f64) } else { None },
         // The gauge wavers with what goes through it, not with its own change.
-        backlog_growth: rates.growth.estimate(|_| rate_noise(traffic, each)),
+        backlog_growth: sums.growth.estimate(|_| rate_noise(rate_out.map_or(0.0, |rate| rate.mean), each)),
         records: cost.map_or(0.0, |cost| cost.records),
     }
 }
 
-/// One vertex's rates and shares over the window, weighted by time.
+/// One vertex's rates, weighted by time, and times over the window.
 #[derive(Default)]
-struct Rates {
+struct Sums {
     samples: u32,
     seconds: f64,
     taken_in: Tally,
     put_out: Tally,
-    busy: Tally,
-    back_pressured: Tally,
+    busy: Time,
+    back_pressured: Time,
     arrival: Tally,
     growth: Tally,
 }
 
-impl Rates {
+impl Sums {
     fn add(&mut self, sample: &VertexSample, parallelism: Parallelism, is_source: bool) {
+        if sample.micros == 0 {
+            return;
+        }
         let seconds = sample.seconds();
+        let per_second = 1.0 / seconds;
         self.samples += 1;
         self.seconds += seconds;
-        let add = |tally: &mut Tally, value: Option<f64>| {
-            if let Some(value) = value {
-                tally.add(seconds, value);
-            }
-        };
-        add(&mut self.taken_in, sample.rate_in());
-        add(&mut self.put_out, sample.rate_out());
-        // Not clamped one by one: what counted as busy in one sample is taken back in the next.
-        let all = seconds * parallelism.as_f64();
-        add(&mut self.busy, sample.busy_seconds().map(|busy| busy / all));
-        add(&mut self.back_pressured, share(sample.back_pressured_seconds(), sample, parallelism));
+        if let Some(read) = sample.read {
+            self.taken_in.add_total(seconds, read as f64, read as f64 * per_second);
+        }
+        if let Some(written) = sample.written {
+            self.put_out.add_total(seconds, written as f64, written as f64 * per_second);
+        }
+        self.busy.add(sample.busy_seconds(), seconds);
+        self.back_pressured.add(sample.back_pressured_seconds(), seconds);
         if is_source {
-            add(&mut self.arrival, arrival(sample, parallelism));
-            add(&mut self.growth, sample.growth());
+            if let Some(arrival) = arrival(sample, parallelism) {
+                self.arrival.add(seconds, arrival);
+            }
+            if let Some(growth) = sample.growth() {
+                self.growth.add(seconds, growth);
+            }
         }
     }
 }
 
-#[derive(Clone, Copy)]
-struct Cost {
-    service_time: Estimate,
-    /// Zero while the tasks are cold: nothing is to be learned from them.
-    records: f64,
-}
-
-/// Busy seconds of one subtask per record. It is a matter of the code more than of the load: where the window is too short to
-/// tell it precisely, it is averaged over more of the past, back to when it last changed.
-fn service_time(samples: &[Sample], window: Window, v: usize, parallelism: Parallelism) -> Option<Cost> {
-    let is_warm = samples.last()?.warm;
-    let coldest = if is_warm { samples.partition_point(|sample| !sample.warm) } else { 0 };
-    let samples = &samples[coldest..];
-    let within = window.start.saturating_sub(coldest);
-    let changed = watch_cost(samples, v, parallelism);
-
-    let mut sums = CostSums::default();
-    for (index, sample) in samples.iter().enumerate().rev() {
-        if index < changed || (index < within && sums.is_precise(parallelism)) {
-            break;
-        }
-        sums.add(&sample.vertices[v], parallelism);
-    }
-    let service_time = sums.estimate(parallelism).filter(|time| time.mean > 0.0)?.at_least_zero();
-    Some(Cost { service_time, records: if is_warm { sums.tally.weight() } else { 0.0 } })
-}
-
-/// The first sample since the cost of a record last changed.
-fn watch_cost(samples: &[Sample], v: usize, parallelism: Parallelism) -> usize {
-    let first = samples.len().saturating_sub(WATCHED);
-    let at = |sample: usize, _| {
-        let sample = &samples[first + sample].vertices[v];
-        let records = sample.read.filter(|records| *records > 0)? as f64;
-        let value = sample.busy_seconds()? / records;
-        let waiting = sample.seconds() * parallelism.as_f64() - value * records;
-        Some(Seen {
-            value,
-            weight: records,
-            noise: ratio_noise(value).hypot(hidden(waiting, records, parallelism)),
-        })
-    };
-    let Regime { start, .. } = last_regime::<1>(samples.len() - first, COST_CHANGES, at, 1);
-    if start == 0 { 0 } else { first + start }
-}
-
-/// Seconds per record by which a service time may be wrong because waiting counted as busy, at either end: up to as long as
-/// a subtask waits for a record, on every subtask.
-fn hidden(waiting: f64, records: f64, parallelism: Parallelism) -> f64 {
-    parallelism.as_f64() * (waiting.max(0.0) / records).min(HIDDEN_SECONDS) / records
-}
-
+/// Seconds of subtasks spent in some way, and the seconds for which that is known.
 #[derive(Default)]
-struct CostSums {
-    /// Seconds per record, weighted by records.
-    tally: Tally,
-    waiting: f64,
+struct Time {
+    spent: f64,
+    known: f64,
 }
 
-impl CostSums {
-    fn add(&mut self, sample: &VertexSample, parallelism: Parallelism) {
-        let Some((busy, records)) = sample.busy_seconds().zip(sample.read) else { return };
-        if records > 0 {
-            let records = records as f64;
-            self.tally.add(records, busy / records);
-            self.waiting += sample.seconds() * parallelism.as_f64() - busy;
+impl Time {
+    fn add(&mut self, spent: Option<f64>, seconds: f64) {
+        if let Some(spent) = spent {
+            self.spent += spent;
+            self.known += seconds;
         }
     }
 
-    fn estimate(&self, parallelism: Parallelism) -> Option<Estimate> {
-        let hidden = hidden(self.waiting, self.tally.weight(), parallelism);
-        Some(self.tally.estimate(ratio_noise)?.widened(hidden))
-    }
-
-    fn is_precise(&self, parallelism: Parallelism) -> bool {
-        self.estimate(parallelism).is_some_and(|time| time.relative_half_width() <= PRECISE)
+    /// The share of the subtasks' time, from 0 to 1. What counted as busy in one sample may be taken back in the next, so
+    /// that only the sum is within bounds, and not even that at the ends.
+    fn share(&self, parallelism: Parallelism) -> Option<f64> {
+        let all = self.known * parallelism.as_f64();
+        (all > 0.0).then(|| (self.spent / all).clamp(0.0, 1.0))
     }
 }
 
 fn edge(samples: &[Sample], window: Window, last: &Snapshot, e: usize, memory: &FlowMemory) -> EdgeSignals {
-    let graph = &last.graph;
-    let mut now = Tally::default();
-    let mut input = Tally::default();
-    for sample in &samples[window.start..] {
-        if let (Some(flow), Some(drive)) = (flow(graph, sample, e), drive(graph, sample, e)) {
-            now.add(sample.seconds(), flow);
-            input.add(sample.seconds(), drive);
+    let edge = Edge::new(&last.graph, e);
+    let at_least = window.start.min(samples.len().saturating_sub(SELECTIVITY_SAMPLES));
+    let (mut seconds, mut flow, mut input) = (0.0, 0.0, 0.0);
+    let mut ratios = Tally::default();
+    for (index, sample) in samples.iter().enumerate().rev() {
+        if index < at_least && is_precise(&ratios) {
+            break;
+        }
+        let Some((flow_rate, drive)) = edge.rates(sample) else { continue };
+        let each = sample.seconds();
+        if index >= window.start {
+            seconds += each;
+            flow += flow_rate * each;
+            input += drive * each;
+        }
+        if drive > 0.0 {
+            ratios.add_total(drive * each, flow_rate * each, flow_rate / drive);
         }
     }
-    let flow_now = now.mean();
     let bound = memory.bound();
-    let selectivity = match (bound, input.mean()) {
+    let selectivity = if bound.is_some() && input > 0.0 {
         // It does not follow the input: what it is on average, against the input of now.
-        (Some(_), Some(input)) if input > 0.0 => memory.flow().map(|flow| flow.scaled(1.0 / input)),
-        _ if samples.len() < SELECTIVITY_SAMPLES => memory.selectivity(),
-        _ => selectivity(samples, window, last, e),
+        memory.flow().map(|flow| flow.scaled(seconds / input))
+    } else if samples.len() < SELECTIVITY_SAMPLES {
+        memory.selectivity()
+    } else {
+        ratios.estimate(ratio_noise)
     };
+    let flow = (seconds > 0.0).then(|| flow / seconds);
     EdgeSignals {
-        flow: flow_now,
+        flow,
         selectivity: selectivity.map(Estimate::at_least_zero),
         // What it carries now has been seen, too.
-        flow_bound: bound.map(|bound| bound.max(flow_now.unwrap_or(0.0))),
+        flow_bound: bound.map(|bound| bound.max(flow.unwrap_or(0.0))),
     }
 }
 
-/// Records along an edge per record into its sender, over ten samples or more of this epoch.
-fn selectivity(samples: &[Sample], window: Window, last: &Snapshot, e: usize) -> Option<Estimate> {
-    let at_least = window.start.min(samples.len().saturating_sub(SELECTIVITY_SAMPLES));
-    let mut tally = Tally::default();
-    for (index, sample) in samples.iter().enumerate().rev() {
-        let is_precise =
-            || tally.estimate(ratio_noise).is_some_and(|ratio| ratio.relative_half_width() <= PRECISE);
-        if index < at_least && is_precise() {
-            break;
-        }
-        if let (Some(flow), Some(drive)) = (flow(&last.graph, sample, e), drive(&last.graph, sample, e))
-            && drive > 0.0
-        {
-            tally.add(drive * sample.seconds(), flow / drive);
-        }
-    }
-    tally.estimate(ratio_noise)
+fn is_precise(ratios: &Tally) -> bool {
+    ratios.estimate(ratio_noise).is_some_and(|ratio| ratio.relative_half_width() <= PRECISE)
 }
 
 #[cfg(test)]

@@ -46,6 +46,11 @@ pub(super) fn rate_noise(rate: f64, seconds: f64) -> f64 {
     (relative * relative + counting).sqrt()
 }
 
+/// Two independent errors together. (`f64::hypot` guards against overflow, at ten times the time.)
+pub(super) fn both(a: f64, b: f64) -> f64 {
+    (a * a + b * b).sqrt()
+}
+
 /// The noise that a ratio of two counters is known to have.
 pub(super) fn ratio_noise(ratio: f64) -> f64 {
     ratio.abs() * NOISE
@@ -64,12 +69,17 @@ pub(super) struct Tally {
 impl Tally {
     /// Adds a value; one that has no weight says nothing.
     pub(super) fn add(&mut self, weight: f64, value: f64) {
+        self.add_total(weight, weight * value, value);
+    }
+
+    /// Adds a value that is at hand together with its product with its weight.
+    pub(super) fn add_total(&mut self, weight: f64, total: f64, value: f64) {
         if weight > 0.0 {
             self.samples += 1;
             self.weight += weight;
             self.weight_squared += weight * weight;
-            self.sum += weight * value;
-            self.sum_squared += weight * value * value;
+            self.sum += total;
+            self.sum_squared += total * value;
         }
     }
 
@@ -102,28 +112,32 @@ impl Tally {
         (self.weight > 0.0).then(|| self.sum / self.weight)
     }
 
-    /// Half of the 95 % interval of the mean, and of one more value of a usual weight.
-    fn half_widths(&self, mean: f64, noise: f64) -> (f64, f64) {
+    /// Half of the 95 % interval of one value whose mean is known, and one over the number of samples that these are worth.
+    fn half_width(&self, mean: f64, noise: f64) -> (f64, f64) {
         let freedom = PRIOR_SAMPLES + self.samples - 1;
         // With equal weights this is the number of samples; one heavy sample among light ones counts as hardly more than one.
-        let effective = (self.weight * self.weight / self.weight_squared).max(1.0);
+        let worth = (self.weight_squared / (self.weight * self.weight)).min(1.0);
         let squares = (self.sum_squared / self.weight - mean * mean).max(0.0) * f64::from(self.samples);
         let variance = (f64::from(PRIOR_SAMPLES) * noise * noise + squares) / f64::from(freedom);
-        let width = quantile(freedom) * variance.sqrt();
-        (width / effective.sqrt(), width * (1.0 + 1.0 / effective).sqrt())
+        (quantile(freedom) * variance.sqrt(), worth)
     }
 
     /// The mean with its 95 % interval; `noise` is the standard deviation that one value is known to have at least.
     pub(super) fn estimate(&self, noise: impl Fn(f64) -> f64) -> Option<Estimate> {
         let mean = self.mean()?;
-        let (half, _) = self.half_widths(mean, noise(mean));
+        let (half, worth) = self.half_width(mean, noise(mean));
+        let half = half * worth.sqrt();
         let estimate = Estimate { mean, low: mean - half, high: mean + half, samples: self.samples };
         (mean.is_finite() && half.is_finite()).then_some(estimate)
     }
 
     /// How far from the mean one more value may lie to be expected with 95 % probability.
     pub(super) fn expected_within(&self, mean: f64, noise: f64) -> f64 {
-        if self.samples == 0 { f64::INFINITY } else { self.half_widths(mean, noise).1 }
+        if self.samples == 0 {
+            return f64::INFINITY;
+        }
+        let (half, worth) = self.half_width(mean, noise);
+        half * (1.0 + worth).sqrt()
     }
 }
 
@@ -140,7 +154,7 @@ impl Estimate {
 
     /// Wider by an error that does not come from the spread of the samples.
     pub(super) fn widened(self, by: f64) -> Self {
-        let half = (self.high - self.mean).hypot(by);
+        let half = both(self.high - self.mean, by);
         Self { low: self.mean - half, high: self.mean + half, ..self }
     }
 

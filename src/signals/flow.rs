@@ -2,48 +2,72 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estimate::{Tally, rate_noise};
+use super::estimate::{Tally, both, rate_noise};
 use super::{Estimate, Sample};
 use crate::model::Graph;
 
-/// Records/s along an edge over one sample.
+/// How the flow along one edge is read from the totals of its ends.
 ///
 /// The receiver's count is exact where the edge is its only input, the sender's where it is its only output. A record that
 /// goes to several outputs is counted once by its sender (seen in the code of 1.20.5 and 2.3.0), so the sender's count bounds
 /// each of them and is no sum. Between a sender of several outputs and a receiver of several inputs, what the receiver took
 /// in beyond its known inputs is split in proportion to what the senders put out.
-pub(super) fn flow(graph: &Graph, sample: &Sample, edge: usize) -> Option<f64> {
-    let to = graph.edges()[edge].to;
-    let received = || sample.vertices[to].rate_in();
-    let inputs = graph.inputs(to);
-    match sent(graph, sample, edge) {
-        _ if inputs.len() == 1 && received().is_some() => received(),
-        Some(sent) => Some(sent),
-        None => {
-            let known: f64 = inputs.iter().filter_map(|&input| sent(graph, sample, input)).sum();
-            let rest = (received()? - known).max(0.0);
-            let unknown = || inputs.iter().filter(|&&input| sent(graph, sample, input).is_none());
-            let put_out = |input: usize| sample.vertices[graph.edges()[input].from].rate_out();
-            let mut all = 0.0;
-            for &input in unknown() {
-                all += put_out(input)?;
-            }
-            Some(if all > 0.0 { rest * put_out(edge)? / all } else { rest / unknown().count() as f64 })
+#[derive(Clone, Copy)]
+pub(super) struct Edge<'a> {
+    graph: &'a Graph,
+    from: usize,
+    to: usize,
+    is_only_input: bool,
+    is_only_output: bool,
+    is_from_source: bool,
+}
+
+impl<'a> Edge<'a> {
+    /// The edge of this number.
+    pub(super) fn new(graph: &'a Graph, index: usize) -> Self {
+        let crate::model::Edge { from, to, .. } = graph.edges()[index];
+        Self {
+            graph,
+            from,
+            to,
+            is_only_input: graph.inputs(to).len() == 1,
+            is_only_output: graph.outputs(from).len() == 1,
+            is_from_source: graph.is_source(from),
         }
     }
-}
 
-/// What the sender alone tells of an edge: something when it is the only output.
-fn sent(graph: &Graph, sample: &Sample, edge: usize) -> Option<f64> {
-    let from = graph.edges()[edge].from;
-    if graph.outputs(from).len() == 1 { sample.vertices[from].rate_out() } else { None }
-}
+    /// Records/s along it over one sample, and records/s into its sender that these are in proportion to: what a source puts
+    /// out, what any other takes in.
+    pub(super) fn rates(&self, sample: &Sample) -> Option<(f64, f64)> {
+        let from = &sample.vertices[self.from];
+        let drive = if self.is_from_source { from.rate_out() } else { from.rate_in() };
+        Some((self.flow(sample)?, drive?))
+    }
 
-/// Records/s into a vertex that its outputs are in proportion to: what a source puts out, what any other takes in.
-pub(super) fn drive(graph: &Graph, sample: &Sample, edge: usize) -> Option<f64> {
-    let from = graph.edges()[edge].from;
-    let vertex = &sample.vertices[from];
-    if graph.is_source(from) { vertex.rate_out() } else { vertex.rate_in() }
+    fn flow(&self, sample: &Sample) -> Option<f64> {
+        let received = || sample.vertices[self.to].rate_in();
+        if self.is_only_input
+            && let Some(received) = received()
+        {
+            return Some(received);
+        }
+        if self.is_only_output {
+            return sample.vertices[self.from].rate_out();
+        }
+        let inputs = || self.graph.inputs(self.to).iter().map(|&edge| Edge::new(self.graph, edge));
+        let (mut rest, mut unknown, mut all) = (received()?, 0.0, 0.0);
+        for input in inputs() {
+            let put_out = sample.vertices[input.from].rate_out()?;
+            if input.is_only_output {
+                rest -= put_out;
+            } else {
+                unknown += 1.0;
+                all += put_out;
+            }
+        }
+        let put_out = sample.vertices[self.from].rate_out()?;
+        Some(rest.max(0.0) * if all > 0.0 { put_out / all } else { 1.0 / unknown })
+    }
 }
 
 /// Levels of the input that are told apart; a load of two peaks a day and what is between them needs no more.
@@ -56,7 +80,7 @@ const SAME_LEVEL: f64 = 0.12;
 const MOST_SAMPLES: f64 = 64.0;
 
 /// Fewer samples of a level are not compared: bursts of a window may all have fallen into them.
-const LEAST_SAMPLES: u32 = 6;
+const LEAST_SAMPLES: f64 = 6.0;
 
 /// Levels closer together tell nothing about growth.
 const LEAST_RATIO: f64 = 1.5;
@@ -158,7 +182,7 @@ impl FlowMemory {
     /// The most records/s that were seen, when they did not grow with the input: from the lowest level to the highest by
     /// less than half as much as it (on a scale of logarithms), with 95 % probability.
     pub(super) fn bound(&self) -> Option<f64> {
-        let known = || self.levels.iter().filter(|level| level.flow().samples() >= LEAST_SAMPLES);
+        let known = || self.levels.iter().filter(|level| level.samples >= LEAST_SAMPLES);
         let by_input = |a: &&Level, b: &&Level| a.input_rate().total_cmp(&b.input_rate());
         let (least, most) = known().min_by(by_input).zip(known().max_by(by_input))?;
         let input_grew = most.input_rate() / least.input_rate();
@@ -167,7 +191,7 @@ impl FlowMemory {
         }
         let (low, high) = (least.estimate()?, most.estimate()?);
         // Relative errors add up as squares in a ratio.
-        let error = low.relative_half_width().hypot(high.relative_half_width());
+        let error = both(low.relative_half_width(), high.relative_half_width());
         let flow_grew_at_most = high.mean / low.mean * (1.0 + error);
         (flow_grew_at_most < input_grew.powf(LEAST_GROWTH))
             .then(|| known().filter_map(|level| level.flow().mean()).fold(0.0, f64::max))
@@ -178,7 +202,7 @@ impl FlowMemory {
 mod tests {
     use super::super::VertexSample;
     use super::*;
-    use crate::model::{Edge, Parallelism, Ship, Timestamp, Vertex, VertexId};
+    use crate::model::{self, Parallelism, Ship, Timestamp, Vertex, VertexId};
 
     fn graph(vertices: u128, edges: &[(usize, usize)]) -> Graph {
         let vertex = |id| Vertex {
@@ -187,7 +211,7 @@ mod tests {
             max_parallelism: Parallelism::clamped(128),
             slot_sharing_group: None,
         };
-        let edges = edges.iter().map(|&(from, to)| Edge { from, to, ship: Ship::Hash }).collect();
+        let edges = edges.iter().map(|&(from, to)| model::Edge { from, to, ship: Ship::Hash }).collect();
         Graph::new((0..vertices).map(vertex).collect(), edges).expect("no cycle")
     }
 
@@ -234,7 +258,7 @@ mod tests {
         ];
         for (what, edges, counts, flows) in rows {
             let graph = graph(counts.len() as u128, edges);
-            let got: Vec<_> = (0..edges.len()).map(|e| flow(&graph, &sample(counts), e)).collect();
+            let got: Vec<_> = (0..edges.len()).map(|e| Edge::new(&graph, e).flow(&sample(counts))).collect();
             let expected: Vec<_> = flows.iter().copied().map(Some).collect();
             assert_eq!(got, expected, "{what}");
         }
@@ -245,7 +269,7 @@ mod tests {
         let graph = graph(2, &[(0, 1)]);
         let nothing = VertexSample { micros: 1_000_000, ..VertexSample::default() };
         let silent = Sample { vertices: vec![nothing; 2], ..sample(&[]) };
-        assert_eq!(flow(&graph, &silent, 0), None);
+        assert!(Edge::new(&graph, 0).rates(&silent).is_none());
     }
 
     /// Remembers levels of (input, flow of each sample in turn, samples of 3 s).

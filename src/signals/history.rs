@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::derive;
-use super::flow::{FlowMemory, drive, flow};
+use super::flow::{Edge, FlowMemory};
 use super::sample::{self, Difference};
 use super::{Sample, Signals};
 use crate::model::{Missed, MissedWhy, Observation, Reading, Snapshot, Timestamp};
@@ -112,10 +112,9 @@ impl History {
     }
 
     fn add(&mut self, sample: Sample, snapshot: &Snapshot) {
-        let graph = &snapshot.graph;
         for (edge, memory) in self.flows.iter_mut().enumerate() {
-            if let Some((input, flow)) = drive(graph, &sample, edge).zip(flow(graph, &sample, edge)) {
-                memory.add(sample.seconds(), input, flow);
+            if let Some((flow, drive)) = Edge::new(&snapshot.graph, edge).rates(&sample) {
+                memory.add(sample.seconds(), drive, flow);
             }
         }
         self.samples.push(sample);

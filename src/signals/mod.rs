@@ -4,6 +4,7 @@
 //! cannot be known. This module must never guess a number that was not measured, and never let a difference span two epochs.
 //! Formulas: `DS2` (OSDI'18) for service time and selectivity, Gunther's Universal Scalability Law for the curve.
 
+mod cost;
 mod curve;
 mod derive;
 mod estimate;

@@ -16,8 +16,6 @@ pub(super) struct Seen {
     pub(super) value: f64,
     /// What weight it has in a mean.
     pub(super) weight: f64,
-    /// The standard deviation that it is known to have.
-    pub(super) noise: f64,
 }
 
 /// The samples since something last changed.
@@ -46,7 +44,8 @@ impl Outside {
     }
 }
 
-/// Finds the last change in some series of values of the same samples, `at(sample, series)`.
+/// Finds the last change in some series of values of the same samples: `at(sample, series)`, with `noise(sample, series)` the
+/// standard deviation that a value is known to have at least.
 ///
 /// A value is plainly outside when it is further from the mean before it than the share `floor` of it, which ordinary noise
 /// is not, and further than one more value is expected to lie with 95 % probability. One such sample may be a mixture of
@@ -56,8 +55,9 @@ impl Outside {
 pub(super) fn last_regime<const SERIES: usize>(
     samples: usize,
     floor: f64,
-    at: impl Fn(usize, usize) -> Option<Seen>,
     series: usize,
+    at: impl Fn(usize, usize) -> Option<Seen>,
+    noise: impl Fn(usize, usize) -> f64,
 ) -> Regime {
     // Most jobs have few series; they need no memory from the heap.
     let (mut few, mut many) = ([Tally::default(); SERIES], Vec::new());
@@ -80,7 +80,9 @@ pub(super) fn last_regime<const SERIES: usize>(
             add(tallies, sample);
         }
     };
-    let outside = |tallies: &[Tally], sample: usize| outside(tallies, |series| at(sample, series), floor);
+    let outside = |tallies: &[Tally], sample: usize| {
+        outside(tallies, floor, |series| at(sample, series), |series| noise(sample, series))
+    };
 
     let mut start = 0;
     let mut suspect: Option<Outside> = None;
@@ -114,13 +116,18 @@ pub(super) fn last_regime<const SERIES: usize>(
     Regime { start, changing: suspect.is_some() }
 }
 
-fn outside(tallies: &[Tally], at: impl Fn(usize) -> Option<Seen>, floor: f64) -> Outside {
+fn outside(
+    tallies: &[Tally],
+    floor: f64,
+    at: impl Fn(usize) -> Option<Seen>,
+    noise: impl Fn(usize) -> f64,
+) -> Outside {
     let mut outside = Outside::default();
     for (series, tally) in tallies.iter().enumerate() {
         let Some((mean, value)) = tally.mean().zip(at(series)) else { continue };
         let distance = (value.value - mean).abs();
         // The cheap question first: it is answered with no nearly always.
-        if distance > floor * mean.abs() && distance > tally.expected_within(mean, value.noise) {
+        if distance > floor * mean.abs() && distance > tally.expected_within(mean, noise(series)) {
             let bit = 1 << (series % 64);
             if value.value > mean { outside.above |= bit } else { outside.below |= bit }
         }
@@ -160,11 +167,8 @@ mod tests {
 
     /// The regime of one load, sampled every 5 s.
     fn regime(loads: &[f64]) -> Regime {
-        let at = |sample: usize, _| {
-            let value = loads[sample];
-            Some(Seen { value, weight: 5.0, noise: rate_noise(value, 5.0) })
-        };
-        last_regime::<4>(loads.len(), 0.1, at, 1)
+        let at = |sample: usize, _| Some(Seen { value: loads[sample], weight: 5.0 });
+        last_regime::<4>(loads.len(), 0.1, 1, at, |sample, _| rate_noise(loads[sample], 5.0))
     }
 
     #[test]
@@ -221,11 +225,10 @@ mod tests {
 
     #[test]
     fn one_source_of_many_is_enough() {
-        let at = |sample: usize, series: usize| {
-            let value = if series == 70 && sample >= 4 { 1500.0 } else { 500.0 };
-            Some(Seen { value, weight: 5.0, noise: rate_noise(value, 5.0) })
-        };
-        assert_eq!(last_regime::<4>(6, 0.1, at, 100), Regime { start: 4, changing: false });
+        let load = |sample, series| if series == 70 && sample >= 4 { 1500.0 } else { 500.0 };
+        let at = |sample, series| Some(Seen { value: load(sample, series), weight: 5.0 });
+        let noise = |sample, series| rate_noise(load(sample, series), 5.0);
+        assert_eq!(last_regime::<4>(6, 0.1, 100, at, noise), Regime { start: 4, changing: false });
     }
 
     #[test]
