@@ -34,20 +34,30 @@ pub(super) fn cost(samples: &[Sample], window: usize, v: usize, parallelism: Par
     let is_warm = samples.last()?.warm;
     let coldest = if is_warm { samples.partition_point(|sample| !sample.warm) } else { 0 };
     let samples = &samples[coldest..];
-    let window = window.saturating_sub(coldest);
-    let watched = Watched::new(samples, v);
-    let changed = watched.last_change(parallelism);
+    let window = window.saturating_sub(coldest).min(samples.len() - 1);
+    let of = |index: usize| &samples[index].vertices[v];
 
     let mut sums = Sums::default();
-    for (index, sample) in samples.iter().enumerate().rev() {
-        if index < changed || (index < window && sums.is_precise(parallelism)) {
-            break;
+    let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
+    for index in (samples.len().saturating_sub(WATCHED).min(window)..samples.len()).rev() {
+        if let Some(cost) = of_sample(of(index)) {
+            (least, most) = (least.min(cost.value), most.max(cost.value));
+            if index >= window {
+                sums.add(of(index), cost, parallelism);
+            }
         }
-        let sample = &sample.vertices[v];
-        let cost =
-            if index >= watched.first { watched.costs[index - watched.first] } else { of_sample(sample) };
-        if let Some(cost) = cost {
-            sums.add(sample, cost, parallelism);
+    }
+    // Nearly always all are so close together that none can lie outside of the others.
+    let changed =
+        if least > 0.0 && most - least <= least * CHANGES { 0 } else { last_change(samples, v, parallelism) };
+    let mut start = window;
+    if changed > window {
+        (sums, start) = (Sums::default(), samples.len());
+    }
+    while start > changed && (start > window || !sums.is_precise(parallelism)) {
+        start -= 1;
+        if let Some(cost) = of_sample(of(start)) {
+            sums.add(of(start), cost, parallelism);
         }
     }
     let service_time = sums.estimate(parallelism).filter(|time| time.mean > 0.0)?.at_least_zero();
@@ -60,45 +70,19 @@ fn of_sample(sample: &VertexSample) -> Option<Seen> {
     Some(Seen { value: sample.busy_seconds()? / records, weight: records })
 }
 
-/// The newest samples of one vertex, with the cost of a record in each.
-struct Watched<'a> {
-    samples: &'a [Sample],
-    v: usize,
-    /// The number of the first of them.
-    first: usize,
-    costs: [Option<Seen>; WATCHED],
-}
-
-impl<'a> Watched<'a> {
-    fn new(samples: &'a [Sample], v: usize) -> Self {
-        let first = samples.len().saturating_sub(WATCHED);
-        let samples = &samples[first..];
-        let mut costs = [None; WATCHED];
-        for (cost, sample) in costs.iter_mut().zip(samples) {
-            *cost = of_sample(&sample.vertices[v]);
-        }
-        Self { samples, v, first, costs }
-    }
-
-    /// The first sample since the cost of a record last changed.
-    fn last_change(&self, parallelism: Parallelism) -> usize {
-        // Nearly always all are so close together that none can lie outside of the others.
-        let (mut least, mut most) = (f64::INFINITY, f64::NEG_INFINITY);
-        for cost in self.costs.iter().flatten() {
-            (least, most) = (least.min(cost.value), most.max(cost.value));
-        }
-        if least > 0.0 && most - least <= least * CHANGES {
-            return 0;
-        }
-        let noise = |sample: usize, _| {
-            self.costs[sample].map_or(0.0, |cost| {
-                let waiting = waiting(&self.samples[sample].vertices[self.v], cost, parallelism);
-                both(ratio_noise(cost.value), hidden(waiting, cost.weight, parallelism))
-            })
-        };
-        let regime = last_regime::<1>(self.samples.len(), CHANGES, 1, |sample, _| self.costs[sample], noise);
-        if regime.start == 0 { 0 } else { self.first + regime.start }
-    }
+/// The first sample since the cost of a record last changed.
+fn last_change(samples: &[Sample], v: usize, parallelism: Parallelism) -> usize {
+    let first = samples.len().saturating_sub(WATCHED);
+    let of = |sample: usize| &samples[first + sample].vertices[v];
+    let noise = |sample: usize, _| {
+        of_sample(of(sample)).map_or(0.0, |cost| {
+            let waiting = waiting(of(sample), cost, parallelism);
+            both(ratio_noise(cost.value), hidden(waiting, cost.weight, parallelism))
+        })
+    };
+    let at = |sample: usize, _| of_sample(of(sample));
+    let regime = last_regime::<1>(samples.len() - first, CHANGES, 1, at, noise);
+    if regime.start == 0 { 0 } else { first + regime.start }
 }
 
 /// Seconds of subtasks that were not busy.

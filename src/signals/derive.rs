@@ -16,7 +16,7 @@ const PRECISE: f64 = 0.05;
 
 /// A selectivity rests on no fewer samples, where there are as many: of a window that fires every so often, ten samples in
 /// a row are not by chance all with a burst or all without.
-const SELECTIVITY_SAMPLES: usize = 10;
+const SELECTIVITY_SAMPLES: u32 = 10;
 
 /// Beyond this back-pressured share, a source tells no more how much it would put out: one that is pinned by a backlog waits for nearly all
 /// of its time, whatever comes to it. Four fifths stand for a load of five times what is taken in.
@@ -170,32 +170,26 @@ impl Time {
 
 fn edge(samples: &[Sample], window: Window, last: &Snapshot, e: usize, memory: &FlowMemory) -> EdgeSignals {
     let edge = Edge::new(&last.graph, e);
-    let at_least = window.start.min(samples.len().saturating_sub(SELECTIVITY_SAMPLES));
-    let (mut seconds, mut flow, mut input) = (0.0, 0.0, 0.0);
-    let mut ratios = Tally::default();
-    for (index, sample) in samples.iter().enumerate().rev() {
-        if index < at_least && is_precise(&ratios) {
+    let (older, of_window) = samples.split_at(window.start);
+    let mut flows = Flows::default();
+    for sample in of_window {
+        flows.add(&edge, sample);
+    }
+    let Flows { seconds, flow, input, .. } = flows;
+    for sample in older.iter().rev() {
+        if flows.are_precise() {
             break;
         }
-        let Some((flow_rate, drive)) = edge.rates(sample) else { continue };
-        let each = sample.seconds();
-        if index >= window.start {
-            seconds += each;
-            flow += flow_rate * each;
-            input += drive * each;
-        }
-        if drive > 0.0 {
-            ratios.add_total(drive * each, flow_rate * each, flow_rate / drive);
-        }
+        flows.add(&edge, sample);
     }
     let bound = memory.bound();
     let selectivity = if bound.is_some() && input > 0.0 {
         // It does not follow the input: what it is on average, against the input of now.
         memory.flow().map(|flow| flow.scaled(seconds / input))
-    } else if samples.len() < SELECTIVITY_SAMPLES {
+    } else if flows.ratios.samples() < SELECTIVITY_SAMPLES {
         memory.selectivity()
     } else {
-        ratios.estimate(ratio_noise)
+        flows.ratios.estimate(ratio_noise)
     };
     let flow = (seconds > 0.0).then(|| flow / seconds);
     EdgeSignals {
@@ -206,8 +200,32 @@ fn edge(samples: &[Sample], window: Window, last: &Snapshot, e: usize, memory: &
     }
 }
 
-fn is_precise(ratios: &Tally) -> bool {
-    ratios.estimate(ratio_noise).is_some_and(|ratio| ratio.relative_half_width() <= PRECISE)
+/// Records along one edge, and into its sender.
+#[derive(Clone, Copy, Default)]
+struct Flows {
+    seconds: f64,
+    flow: f64,
+    input: f64,
+    /// Records along it per record into its sender, weighted by these.
+    ratios: Tally,
+}
+
+impl Flows {
+    fn add(&mut self, edge: &Edge<'_>, sample: &Sample) {
+        let Some((flow, drive)) = edge.rates(sample) else { return };
+        let seconds = sample.seconds();
+        self.seconds += seconds;
+        self.flow += flow * seconds;
+        self.input += drive * seconds;
+        if drive > 0.0 {
+            self.ratios.add_total(drive * seconds, flow * seconds, flow / drive);
+        }
+    }
+
+    fn are_precise(&self) -> bool {
+        self.ratios.samples() >= SELECTIVITY_SAMPLES
+            && self.ratios.estimate(ratio_noise).is_some_and(|ratio| ratio.relative_half_width() <= PRECISE)
+    }
 }
 
 #[cfg(test)]

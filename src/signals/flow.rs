@@ -38,27 +38,26 @@ impl<'a> Edge<'a> {
 
     /// Records/s along it over one sample, and records/s into its sender that these are in proportion to: what a source puts
     /// out, what any other takes in.
+    #[inline]
     pub(super) fn rates(&self, sample: &Sample) -> Option<(f64, f64)> {
-        let from = &sample.vertices[self.from];
+        let (from, to) = (&sample.vertices[self.from], &sample.vertices[self.to]);
         let drive = if self.is_from_source { from.rate_out() } else { from.rate_in() };
-        Some((self.flow(sample)?, drive?))
+        let flow = match to.rate_in() {
+            Some(received) if self.is_only_input => Some(received),
+            _ if self.is_only_output => from.rate_out(),
+            Some(received) => self.split(sample, received),
+            None => None,
+        };
+        Some((flow?, drive?))
     }
 
-    fn flow(&self, sample: &Sample) -> Option<f64> {
-        let received = || sample.vertices[self.to].rate_in();
-        if self.is_only_input
-            && let Some(received) = received()
-        {
-            return Some(received);
-        }
-        if self.is_only_output {
-            return sample.vertices[self.from].rate_out();
-        }
-        let inputs = || self.graph.inputs(self.to).iter().map(|&edge| Edge::new(self.graph, edge));
-        let (mut rest, mut unknown, mut all) = (received()?, 0.0, 0.0);
-        for input in inputs() {
-            let put_out = sample.vertices[input.from].rate_out()?;
-            if input.is_only_output {
+    /// Its part of what its receiver takes in.
+    fn split(&self, sample: &Sample, received: f64) -> Option<f64> {
+        let (mut rest, mut unknown, mut all) = (received, 0.0, 0.0);
+        for &input in self.graph.inputs(self.to) {
+            let from = self.graph.edges()[input].from;
+            let put_out = sample.vertices[from].rate_out()?;
+            if self.graph.outputs(from).len() == 1 {
                 rest -= put_out;
             } else {
                 unknown += 1.0;
@@ -258,7 +257,9 @@ mod tests {
         ];
         for (what, edges, counts, flows) in rows {
             let graph = graph(counts.len() as u128, edges);
-            let got: Vec<_> = (0..edges.len()).map(|e| Edge::new(&graph, e).flow(&sample(counts))).collect();
+            let got: Vec<_> = (0..edges.len())
+                .map(|e| Edge::new(&graph, e).rates(&sample(counts)).map(|(flow, _)| flow))
+                .collect();
             let expected: Vec<_> = flows.iter().copied().map(Some).collect();
             assert_eq!(got, expected, "{what}");
         }
