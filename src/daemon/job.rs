@@ -1,5 +1,6 @@
 //! One job's task: poll, decide, carry out, write down; over and over until it is told to stop.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -19,6 +20,10 @@ use crate::observe::flink::Poller;
 use crate::policy::{Mode, Policy};
 use crate::record::journal::Cycle;
 use crate::record::{Outcome, State, Summary};
+
+/// A state of ten vertices is some 80 kB, so it is not written in every cycle. What a killed process forgets is so much of
+/// the scale-down window, which bears a gap of that length, and what it learned meanwhile; never a rescale.
+const STAGE_EVERY: Duration = Duration::from_mins(1);
 
 /// One autoscaler at work.
 pub(super) struct Job {
@@ -45,6 +50,7 @@ impl Job {
         let mut pace = Pace::new(self.policy.poll.get());
         let (mut report, mut journal_trouble) = (Report::default(), Trouble::default());
         let mut next = Instant::now() + self.delay;
+        let mut staged = next;
         loop {
             let observation = tokio::select! {
                 biased;
@@ -56,12 +62,22 @@ impl Job {
                 } => observation,
             };
             next += pace.after(&observation);
-            self.cycle(&observation, &mut report, &mut journal_trouble).await;
+            let was_under_way = self.state.ledger.attempt.is_some();
+            let acted = self.cycle(&observation, &mut report, &mut journal_trouble).await;
+            if acted || was_under_way != self.state.ledger.attempt.is_some() {
+                self.sync();
+            } else if staged.elapsed() >= STAGE_EVERY {
+                staged = Instant::now();
+                self.stage();
+            }
         }
-        self.finish();
+        // The states of all jobs are committed when all have stopped.
+        self.stage();
+        info!("stopped");
     }
 
-    async fn cycle(&mut self, observation: &Observation, report: &mut Report, trouble: &mut Trouble) {
+    /// Decides and does; true when Flink was asked for something.
+    async fn cycle(&mut self, observation: &Observation, report: &mut Report, trouble: &mut Trouble) -> bool {
         let at = clock::now();
         let decision = self.state.cycle(observation, &self.policy, at);
         let Done { begun, outcome, ended } = self.act(&decision, observation).await;
@@ -69,11 +85,7 @@ impl Job {
         report.cycle(observation, &Summary::of(&decision, graph), &outcome);
         let cycle = Cycle { at, observation, decision: &decision, begun, outcome: &outcome, ended };
         self.write_down(&cycle, trouble);
-        if begun.is_some() || ended.is_some() {
-            self.sync();
-        } else if let Err(error) = self.store.stage(&self.name, &self.state) {
-            warn!(error = &error as &dyn std::error::Error, "the state is not kept");
-        }
+        begun.is_some() || ended.is_some()
     }
 
     /// Carries out what was approved, or takes back what has not come about.
@@ -94,7 +106,10 @@ impl Job {
             Ok(()) => act::rescale(self.poller.client(), plan, &self.state.ledger, begun).await,
             // A rescale that a restart would not know of could be asked for twice, or never be taken back.
             Err(error) => {
-                Outcome::Failed { detail: format!("not asked for, as the state cannot be kept: {error}") }
+                let why = error.source().map_or_else(String::new, |source| format!(": {source}"));
+                Outcome::Failed {
+                    detail: format!("not asked for, as the attempt cannot be kept: {error}{why}"),
+                }
             }
         };
         self.poller.refresh_slots();
@@ -143,23 +158,25 @@ impl Job {
         }
     }
 
+    /// Leaves the state to be written with those of the other jobs.
+    fn stage(&self) {
+        if let Err(error) = self.store.stage(&self.name, &self.state) {
+            warn!(error = &error as &dyn Error, "the state is not kept");
+        }
+    }
+
     fn save(&self) -> Result<(), StoreError> {
         self.store.stage(&self.name, &self.state)?;
         self.store.commit()
     }
 
-    /// After a rescale: what is known of it is on the disk before anything else happens.
+    /// When a rescale has begun or ended: what is known of it is on the disk before anything else happens.
     fn sync(&mut self) {
         if let Err(error) = self.save() {
-            warn!(error = &error as &dyn std::error::Error, "the state is not kept");
+            warn!(error = &error as &dyn Error, "the state is not kept");
         }
         if let Some(Err(error)) = self.journal.as_mut().map(JournalFile::sync) {
             warn!(%error, "the journal is not forced to the disk");
         }
-    }
-
-    fn finish(mut self) {
-        self.sync();
-        info!("stopped");
     }
 }

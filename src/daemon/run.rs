@@ -20,8 +20,7 @@ use crate::config::{Autoscaler, Config};
 use crate::observe::flink::{FlinkClient, FlinkError, Poller};
 use crate::policy::{FlinkRef, Mode};
 
-/// States that nothing depends on at once are written this often, all in one transaction: what a killed process forgets
-/// is at most so much of the scale-down window, and never a rescale.
+/// States that nothing depends on at once are written this often, all that there are in one transaction.
 const COMMIT_EVERY: Duration = Duration::from_secs(10);
 
 /// How the daemon works, apart from its configuration.
