@@ -8,6 +8,7 @@ mod testbed;
 mod daemon;
 mod exact;
 mod faults;
+mod hasten;
 mod quiet;
 mod record_fixtures;
 mod steps;
