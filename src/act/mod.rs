@@ -8,5 +8,4 @@ mod check;
 mod checkpoint;
 mod in_place;
 
-pub use checkpoint::Hastener;
 pub use in_place::{rescale, roll_back};

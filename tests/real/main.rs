@@ -1,5 +1,9 @@
 //! Tests on real Flink clusters. One program, so that it links once and its tests run side by side.
 #![cfg(feature = "daemon")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "what runs here is real, and so are its clock and its environment"
+)]
 #![expect(unreachable_pub, reason = "`pub` marks what other files may use; a test program exports nothing")]
 
 #[path = "../testbed/mod.rs"]
@@ -8,9 +12,9 @@ mod testbed;
 mod daemon;
 mod exact;
 mod faults;
-mod hasten;
 mod quiet;
 mod record_fixtures;
 mod steps;
 mod testbed_works;
+mod up;
 mod watch;

@@ -33,8 +33,8 @@ async fn record_fixtures() -> Result<()> {
 }
 
 async fn record(version: &str) -> Result<()> {
-    let quick = ("jobmanager.adaptive-scheduler.scaling-interval.min", "1s");
-    let flink = Flink::start(version, Options { config: vec![quick], ..Options::default() }).await?;
+    let quick = Options::default().with("jobmanager.adaptive-scheduler.scaling-interval.min", "1s");
+    let flink = Flink::start(version, quick).await?;
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/flink").join(flink.version());
     // A fixture that is no longer recorded must not stay behind.
     if folder.exists() {

@@ -10,7 +10,9 @@ use crate::testbed::{Client, Fault, Flink, Job, Options, Proxy, Topic, Vertex, u
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Flink's own cooldown after each restart, 30 s, is not what is tested here.
-const QUICK: (&str, &str) = ("jobmanager.adaptive-scheduler.scaling-interval.min", "1s");
+fn quick(options: Options) -> Options {
+    options.with("jobmanager.adaptive-scheduler.scaling-interval.min", "1s")
+}
 
 #[tokio::test]
 async fn chain_keeps_its_rates_and_costs_on_2_3() -> Result<()> {
@@ -23,7 +25,7 @@ async fn chain_keeps_its_rates_and_costs_on_1_20() -> Result<()> {
 }
 
 async fn chain_keeps_its_rates_and_costs(version: &str) -> Result<()> {
-    let flink = Flink::start(version, Options { config: vec![QUICK], ..Options::default() }).await?;
+    let flink = Flink::start(version, quick(Options::default())).await?;
     let client = flink.client();
     let topic = flink.topic("orders")?;
     let job = flink.submit(&Job::chain(&topic).parallelism("parse", 3)).await?;
@@ -99,8 +101,8 @@ async fn diamond_multiplies_joins_and_windows() -> Result<()> {
 
 #[tokio::test]
 async fn job_outlives_its_jobmanager_and_a_taskmanager() -> Result<()> {
-    let options = Options { ha: true, slots: 4, config: vec![QUICK], ..Options::default() };
-    let mut flink = Flink::start("2.3", options).await?;
+    let options = Options { ha: true, slots: 4, ..Options::default() };
+    let mut flink = Flink::start("2.3", quick(options)).await?;
     let topic = flink.topic("orders")?;
     let job = flink.submit(&Job::chain(&topic).parallelism("parse", 2)).await?;
     flink.client().running_at(&job, PATIENCE, &[("parse", 2)]).await?;

@@ -40,7 +40,16 @@ pub struct Options {
     pub ha: bool,
     /// Configuration over that of the test bed: the adaptive scheduler, checkpoints every 5 s, metrics fetched every
     /// second, restarts after one.
-    pub config: Vec<(&'static str, &'static str)>,
+    pub config: Vec<(String, String)>,
+}
+
+impl Options {
+    /// With one more line of configuration.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: &str) -> Self {
+        self.config.push((key.to_owned(), value.to_owned()));
+        self
+    }
 }
 
 impl Default for Options {
@@ -168,8 +177,7 @@ impl Flink {
 
     fn spawn_jobmanager(&self) -> Result<Process> {
         let class = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint";
-        let config = self.common_config();
-        self.spawn("jobmanager", class, 256, config)
+        self.spawn("jobmanager", class, 256, &self.common_config())
     }
 
     fn spawn_taskmanager(&mut self) -> Result<()> {
@@ -193,12 +201,12 @@ impl Flink {
         ];
         config.extend(memory.map(|(key, value)| (key.to_owned(), value)));
         let process =
-            self.spawn(&name, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner", 256, config)?;
+            self.spawn(&name, "org.apache.flink.runtime.taskexecutor.TaskManagerRunner", 256, &config)?;
         self.taskmanagers.push(Some(process));
         Ok(())
     }
 
-    fn spawn(&self, name: &str, class: &str, heap: u32, config: Vec<(String, String)>) -> Result<Process> {
+    fn spawn(&self, name: &str, class: &str, heap: u32, config: &[(String, String)]) -> Result<Process> {
         let folder = self.folder.path();
         let mut command = java(&self.installed, folder, name, heap);
         command.extend([
@@ -206,9 +214,7 @@ impl Flink {
             "--configDir".to_owned(),
             folder.join("conf").display().to_string(),
         ]);
-        let overrides =
-            self.options.config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        for (key, value) in config.into_iter().chain(overrides) {
+        for (key, value) in config.iter().chain(&self.options.config) {
             command.extend(["-D".to_owned(), format!("{key}={value}")]);
         }
         Process::start(name, folder, &command)

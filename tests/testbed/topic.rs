@@ -30,7 +30,8 @@ impl Topic {
         Ok(Self { file, rates: Mutex::new(Vec::new()) })
     }
 
-    pub(super) fn file(&self) -> &Path {
+    /// The file with the rates: a line `EPOCH_MILLIS RECORDS_PER_SECOND` for each change.
+    pub fn file(&self) -> &Path {
         &self.file
     }
 

@@ -34,6 +34,6 @@ final class Join extends KeyedCoProcessFunction<Integer, Event, Event, Event> {
         long now = before == null ? 1 : before + 1;
         seen.update(now);
         cost.pay();
-        out.collect(new Event(event.key, now));
+        out.collect(new Event(event.key, now, event.payload));
     }
 }

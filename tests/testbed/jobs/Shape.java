@@ -8,8 +8,9 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
  * The steps that the jobs are put together from. Each is a vertex of its own, named after its stage, with a uid, and
- * takes {@code --STAGE.parallelism} and {@code --STAGE.cost}. All take {@code --name}, {@code --keys},
- * {@code --max-parallelism}, {@code --splits} and {@code --checkpoint-millis} (unset: the cluster's configuration).
+ * takes {@code --STAGE.parallelism} and {@code --STAGE.cost}. All jobs take {@code --name}, {@code --keys},
+ * {@code --max-parallelism}, {@code --splits}, {@code --payload} (bytes that each record carries) and
+ * {@code --checkpoint-millis} (unset: the cluster's configuration).
  */
 final class Shape {
     final StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment();
@@ -17,6 +18,7 @@ final class Shape {
     private final String name;
     private final Keys keys;
     private final int splits;
+    private final byte[] payload;
 
     Shape(String[] args, String name, int keys) {
         arguments = new Arguments(args);
@@ -24,6 +26,7 @@ final class Shape {
         int maxParallelism = arguments.number("max-parallelism", 128);
         this.keys = new Keys(arguments.number("keys", keys), maxParallelism);
         splits = arguments.number("splits", 16);
+        payload = new byte[arguments.number("payload", 200)];
         environment.setMaxParallelism(maxParallelism);
         int checkpoints = arguments.number("checkpoint-millis", 0);
         if (checkpoints > 0) {
@@ -37,6 +40,7 @@ final class Shape {
                 new Topic(arguments.text(stage + ".topic")),
                 splits,
                 keys,
+                payload,
                 cost(stage, "none"),
                 arguments.real(stage + ".limit", 0),
                 arguments.flag(stage + ".pending", reportsPending));

@@ -89,7 +89,7 @@ final class TopicReader implements SourceReader<Event, TopicSource.Split> {
                     if (source.limit > 0) {
                         dueNanos += (long) (1e9 / source.limit);
                     }
-                    return new Event(source.keys.of(number), number);
+                    return new Event(source.keys.of(number), number, source.payload);
                 }
             }
             return null;

@@ -36,18 +36,21 @@ final class TopicSource implements Source<Event, TopicSource.Split, List<TopicSo
     final Topic topic;
     final int splits;
     final Keys keys;
+    final byte[] payload;
     final Cost cost;
     final double limit;
     final boolean reportsPending;
 
     /**
+     * @param payload the bytes that each record carries
      * @param limit records per second that one subtask may fetch; 0 for as many as there are
      * @param reportsPending whether there is a {@code pendingRecords} gauge
      */
-    TopicSource(Topic topic, int splits, Keys keys, Cost cost, double limit, boolean reportsPending) {
+    TopicSource(Topic topic, int splits, Keys keys, byte[] payload, Cost cost, double limit, boolean reportsPending) {
         this.topic = topic;
         this.splits = splits;
         this.keys = keys;
+        this.payload = payload;
         this.cost = cost;
         this.limit = limit;
         this.reportsPending = reportsPending;

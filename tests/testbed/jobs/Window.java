@@ -38,7 +38,7 @@ final class Window extends KeyedProcessFunction<Integer, Event, Event> {
 
     @Override
     public void onTimer(long time, OnTimerContext context, Collector<Event> out) throws Exception {
-        out.collect(new Event(context.getCurrentKey(), count().value()));
+        out.collect(new Event(context.getCurrentKey(), count().value(), new byte[0]));
         count().clear();
     }
 }
