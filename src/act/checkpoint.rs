@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::model::{FlinkVersion, JobId};
+use crate::model::{Attempt, FlinkVersion, JobId, Reading, Snapshot, Timestamp, Vertex};
 use crate::observe::flink::{FlinkClient, FlinkError};
 
 /// From here on a rescale waits for a checkpoint.
@@ -20,6 +20,12 @@ const WORTH_WAITING: Duration = Duration::from_secs(10);
 
 /// How often it is looked at: checkpoints of small jobs take a tenth of a second.
 const LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
+
+/// A checkpoint that completes within Flink's cooldown after a start (30 s) does not count: a rescale that was asked for then
+/// would wait for the next one, and there may be minutes between two (seen on 2.3.0: PUT and checkpoint in the cooldown,
+/// nothing for two minutes; a second checkpoint after it, and the job restarted 2 s later). This long after the request the
+/// cooldown is over in any case.
+const AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// Whether a rescale on this version is to be preceded by a checkpoint.
 pub(super) fn comes_first(version: FlinkVersion) -> bool {
@@ -46,5 +52,88 @@ async fn wait_for_one(client: &FlinkClient, job: JobId, until: Instant) -> Resul
 pub(super) async fn hasten(client: &FlinkClient, job: JobId) {
     if let Err(error) = client.trigger_checkpoint(job, Instant::now() + client.timeout()).await {
         tracing::debug!(%error, "no checkpoint for the rescale: it waits for the next one");
+    }
+}
+
+/// Asks for a checkpoint again while a rescale waits for one.
+#[derive(Debug, Default)]
+pub struct Hastener {
+    last: Timestamp,
+}
+
+impl Hastener {
+    /// To be called in every cycle in which a rescale is under way.
+    pub async fn step(&mut self, client: &FlinkClient, attempt: &Attempt, snapshot: &Snapshot) {
+        if self.is_due(attempt, snapshot) {
+            self.last = snapshot.at;
+            hasten(client, attempt.job).await;
+        }
+    }
+
+    /// Whether the rescale was asked for, and the last checkpoint for it, long enough ago, and has not begun.
+    fn is_due(&self, attempt: &Attempt, snapshot: &Snapshot) -> bool {
+        let vertices = snapshot.graph.vertices().iter().zip(&snapshot.vertices);
+        let is_as_before = |(vertex, reading): (&Vertex, &Reading)| {
+            attempt.from.get(&vertex.id).is_some_and(|size| *size == reading.parallelism)
+        };
+        snapshot.job == attempt.job
+            && snapshot.is_fully_running()
+            && !comes_first(snapshot.cluster.version)
+            && snapshot.at.since(self.last.max(attempt.at)) >= AGAIN_AFTER
+            && vertices.map(is_as_before).all(|as_before| as_before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::model::{JobState, Parallelism, VertexId};
+    use crate::policy::testing::{Job, START};
+
+    fn attempt(snapshot: &Snapshot) -> Attempt {
+        let from: BTreeMap<VertexId, Parallelism> =
+            snapshot.graph.vertices().iter().map(|vertex| vertex.id).zip(snapshot.parallelism()).collect();
+        let to = from.iter().map(|(id, p)| (*id, Parallelism::clamped(u64::from(p.get()) + 1))).collect();
+        let deadline = START + Duration::from_mins(5);
+        Attempt { job: snapshot.job, at: START, deadline, from, to, load: 1.0, expects: BTreeMap::new() }
+    }
+
+    fn later(snapshot: &Snapshot, seconds: u64) -> Snapshot {
+        Snapshot { at: START + Duration::from_secs(seconds), ..snapshot.clone() }
+    }
+
+    #[test]
+    fn a_rescale_that_has_not_begun_is_hastened_every_half_minute() {
+        let snapshot = Job::chain(&[(1, 0.0), (3, 0.004)]).snapshot;
+        let attempt = attempt(&snapshot);
+        let mut hastener = Hastener::default();
+        for (second, due) in [(0, false), (29, false), (30, true), (35, false), (59, false), (60, true)] {
+            let seen = later(&snapshot, second);
+            assert_eq!(hastener.is_due(&attempt, &seen), due, "second {second}");
+            if due {
+                hastener.last = seen.at;
+            }
+        }
+    }
+
+    #[test]
+    fn what_waits_for_no_checkpoint_is_left_alone() {
+        type Change = fn(&mut Snapshot);
+        let changes: [(Change, bool); 6] = [
+            (|_| {}, true),
+            (|seen| seen.cluster.version = FlinkVersion { major: 2, minor: 0, patch: 0 }, true),
+            (|seen| seen.cluster.version = FlinkVersion { major: 1, minor: 20, patch: 5 }, false),
+            (|seen| seen.state = JobState::Restarting, false),
+            (|seen| seen.vertices[1].parallelism = Parallelism::clamped(2), false),
+            (|seen| seen.job = JobId::from_bits(7), false),
+        ];
+        let snapshot = Job::chain(&[(1, 0.0), (3, 0.004)]).snapshot;
+        for (index, (change, due)) in changes.into_iter().enumerate() {
+            let mut seen = later(&snapshot, 30);
+            change(&mut seen);
+            assert_eq!(Hastener::default().is_due(&attempt(&snapshot), &seen), due, "row {index}");
+        }
     }
 }

@@ -8,4 +8,5 @@ mod check;
 mod checkpoint;
 mod in_place;
 
+pub use checkpoint::Hastener;
 pub use in_place::{rescale, roll_back};

@@ -30,6 +30,7 @@ pub(super) struct Job {
     pub(super) name: String,
     pub(super) policy: Policy,
     pub(super) poller: Poller,
+    pub(super) hastener: act::Hastener,
     pub(super) state: State,
     pub(super) store: Arc<Store>,
     pub(super) journal: Option<JournalFile>,
@@ -95,7 +96,19 @@ impl Job {
         }
         match decision.approved() {
             Some(plan) if self.policy.mode == Mode::Auto => self.carry_out(plan).await,
-            _ => Done { begun: None, outcome: Outcome::without_acting(&decision.verdict), ended: None },
+            _ => {
+                self.hasten(observation).await;
+                Done { begun: None, outcome: Outcome::without_acting(&decision.verdict), ended: None }
+            }
+        }
+    }
+
+    /// A rescale under way may wait for a checkpoint.
+    async fn hasten(&mut self, observation: &Observation) {
+        if let (Some(attempt), Observation::Seen(seen), Mode::Auto) =
+            (&self.state.ledger.attempt, observation, self.policy.mode)
+        {
+            self.hastener.step(self.poller.client(), attempt, seen).await;
         }
     }
 

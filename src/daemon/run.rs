@@ -16,6 +16,7 @@ use super::job::Job;
 use super::journal_file::{JournalFile, Keep};
 use super::report::Trouble;
 use super::store::{Store, StoreError};
+use crate::act;
 use crate::config::{Autoscaler, Config};
 use crate::observe::flink::{FlinkClient, FlinkError, Poller};
 use crate::policy::{FlinkRef, Mode};
@@ -141,6 +142,7 @@ fn jobs(config: Config, options: &Options, store: &Arc<Store>) -> Result<Vec<Job
         let journal = options.journal_dir.as_ref().map(|dir| JournalFile::new(dir, &name, options.keep));
         jobs.push(Job {
             poller: Poller::new(client, &spec.flink),
+            hastener: act::Hastener::default(),
             store: Arc::clone(store),
             delay: policy.poll.get() * index / count,
             name,

@@ -132,7 +132,7 @@ impl fmt::Display for Hold {
             }
             Self::LoadChanging => f.write_str("the load has just changed: one more sample is awaited"),
             Self::WarmingUp { samples, needed } => {
-                write!(f, "{samples} of {needed} samples since the job started")
+                write!(f, "{samples} of {needed} samples since the job has warmed up")
             }
             Self::RescaleInFlight { since } => write!(f, "a rescale has been under way since {since}"),
             Self::Cooldown { until } => write!(f, "cooldown until {until}"),

@@ -88,7 +88,7 @@ fn unfit(c: &Context<'_>) -> Option<Hold> {
     if c.now.since(c.signals.at) > age {
         return Some(Hold::Stale { last: Some(c.signals.at) });
     }
-    let samples = c.signals.samples;
+    let samples = if c.signals.warm { c.signals.samples } else { 0 };
     (samples < SAMPLES_NEEDED).then_some(Hold::WarmingUp { samples, needed: SAMPLES_NEEDED })
 }
 
@@ -209,10 +209,11 @@ mod tests {
     #[test]
     fn holds_for_every_reason_and_no_other() {
         type Change = fn(&mut Job, &mut Policy);
-        let rows: [(&str, fn() -> Job, Change, &[&str]); 19] = [
+        let rows: [(&str, fn() -> Job, Change, &[&str]); 20] = [
             ("up", short, |_, _| {}, &[]),
             ("down", large, |j, _| rescaled(j, 3600, RescaleEnd::Done), &[]),
             ("the load has just changed", short, |j, _| j.signals.trend = Trend::Changing, &["LoadChanging"]),
+            ("cold tasks", short, |j, _| j.signals.warm = false, &["WarmingUp"]),
             ("no sample", short, |j, _| j.signals.samples = 0, &["WarmingUp"]),
             ("old samples", short, |j, _| j.signals.at = j.now - Duration::from_secs(31), &["Stale"]),
             (
@@ -273,7 +274,7 @@ mod tests {
                 large,
                 |j, _| {
                     rescaled(j, 3600, RescaleEnd::Done);
-                    j.signals.vertices[0].backlog = Some(5000.0);
+                    j.signals.vertices[0].backlog = Some(2000.0);
                 },
                 &["BacklogStands"],
             ),

@@ -1,7 +1,7 @@
 //! What every vertex can take in: the learned curve, put through the point where the vertex is now.
 
-use crate::model::{Ledger, Snapshot, Timestamp};
-use crate::signals::{Curve, Signals};
+use crate::model::{CurvePoint, Ledger, Seconds, Snapshot, Timestamp};
+use crate::signals::{self, Curve, Signals, VertexSignals};
 
 use super::Found;
 
@@ -12,8 +12,12 @@ const PUSHES_BACK: f64 = 0.33;
 /// A vertex that itself waits for less than this share of its time is not held up by those after it.
 const FREE: f64 = 0.1;
 
-/// A source that has more than this many seconds of its own output waiting works as fast as it can.
-const SOURCE_IS_BEHIND_SECONDS: f64 = 2.0;
+/// A source that has more than this many seconds of its own output waiting works as fast as it can: no connector holds
+/// back that much by itself.
+const SOURCE_IS_BEHIND_SECONDS: f64 = 10.0;
+
+/// So does one for which more and more is waiting, beyond what may be on its way.
+const SOURCE_FALLS_BEHIND_SECONDS: f64 = 2.0;
 
 /// What one vertex can take in.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,8 +49,6 @@ fn of_one(
     let id = graph.vertices()[vertex].id;
     let seen = &signals.vertices[vertex];
     let parallelism = seen.parallelism;
-    let learned = ledger.curves.get(&id).and_then(|points| Curve::fit(points, now));
-
     let full_rate = full_rate(vertex, signals, snapshot);
     let measured = if graph.is_source(vertex) {
         // A source that waits counts as busy: only when it is full does its rate tell what it can do.
@@ -54,6 +56,7 @@ fn of_one(
     } else {
         seen.service_time.map(|time| time.mean)
     };
+    let learned = ledger.curves.get(&id).and_then(|points| shape(points, measured, seen, signals.at, now));
     let service_time = measured
         .or_else(|| learned.map(|curve| curve.service_time(parallelism)))
         .filter(|time| time.is_finite() && *time > 0.0)?;
@@ -70,6 +73,30 @@ fn of_one(
     curve.capacity(parallelism).is_finite().then_some(Capacity { curve, found })
 }
 
+/// The curve through what was learned, and through what is measured now where that is another size: right after a rescale it
+/// is the one point that tells what the rescale brought.
+fn shape(
+    points: &[CurvePoint],
+    measured: Option<f64>,
+    seen: &VertexSignals,
+    at: Timestamp,
+    now: Timestamp,
+) -> Option<Curve> {
+    let service_time = measured.and_then(|time| Seconds::new(time).ok());
+    match service_time {
+        Some(service_time) if points.iter().all(|point| point.parallelism != seen.parallelism) => {
+            let records = seen.records;
+            let mut points = points.to_vec();
+            signals::learn(
+                &mut points,
+                CurvePoint { parallelism: seen.parallelism, service_time, records, at },
+            );
+            Curve::fit(&points, now)
+        }
+        _ => Curve::fit(points, now),
+    }
+}
+
 /// The vertex's rate, if it is as much as it can do: it is not held up itself, and what is before it waits for it.
 fn full_rate(vertex: usize, signals: &Signals, snapshot: &Snapshot) -> Option<f64> {
     let graph = &snapshot.graph;
@@ -79,7 +106,11 @@ fn full_rate(vertex: usize, signals: &Signals, snapshot: &Snapshot) -> Option<f6
     }
     let rate = if graph.is_source(vertex) {
         let rate = seen.rate_out?.mean;
-        (seen.backlog? > rate * SOURCE_IS_BEHIND_SECONDS).then_some(rate)?
+        let waits = seen.backlog?;
+        let grows = seen.backlog_growth.is_some_and(|growth| growth.low > 0.0);
+        let is_behind =
+            waits > rate * SOURCE_IS_BEHIND_SECONDS || grows && waits > rate * SOURCE_FALLS_BEHIND_SECONDS;
+        is_behind.then_some(rate)?
     } else {
         let waits = |&edge: &usize| {
             let from = graph.edges()[edge].from;
@@ -96,7 +127,7 @@ fn full_rate(vertex: usize, signals: &Signals, snapshot: &Snapshot) -> Option<f6
 mod tests {
     use super::super::testing::{Job, estimate};
     use super::*;
-    use crate::model::{CurvePoint, Parallelism, Seconds};
+    use crate::model::Parallelism;
 
     fn capacities(job: &Job) -> Vec<Option<f64>> {
         of_all(&job.signals, &job.snapshot, &job.ledger, job.now)
@@ -114,8 +145,12 @@ mod tests {
 
     #[test]
     fn a_source_tells_its_capacity_only_while_it_is_behind() {
-        let behind = Job::chain(&[(2, 0.0), (3, 0.004)]).arriving(700.0).backlog(5000.0);
+        let mut behind = Job::chain(&[(2, 0.0), (3, 0.004)]).arriving(700.0).backlog(7500.0);
         assert_eq!(capacities(&behind)[0], Some(700.0));
+        behind.signals.vertices[0].backlog = Some(5000.0);
+        assert_eq!(capacities(&behind)[0], None, "that much may always wait there");
+        behind.signals.vertices[0].backlog_growth = Some(estimate(50.0));
+        assert_eq!(capacities(&behind)[0], Some(700.0), "but it grows");
         let mut held_up = behind.clone();
         held_up.signals.vertices[0].back_pressured = Some(0.5);
         assert_eq!(capacities(&held_up)[0], None, "what is after it holds it up");

@@ -63,6 +63,7 @@ impl Job {
             window: Seconds::new(15.0).expect("finite"),
             samples: 3,
             trend: Trend::Steady,
+            warm: true,
             vertices: vertices
                 .iter()
                 .map(|&(p, seconds)| VertexSignals {

@@ -33,7 +33,8 @@ pub(super) fn from_decision(ledger: &mut Ledger, decision: &Decision, snapshot: 
         return;
     };
     // A load that has just changed may be a mixture of before and after: no need, and no cost of a record.
-    if signals.trend == Trend::Changing {
+    // Nor is what cold tasks do.
+    if signals.trend == Trend::Changing || !signals.warm {
         return;
     }
     needs(ledger, decision, proposal, snapshot, policy);

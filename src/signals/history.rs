@@ -92,6 +92,16 @@ impl History {
         if self.last.as_ref().is_some_and(|last| sample::is_same_fetch(&last.vertices, &snapshot.vertices)) {
             return;
         }
+        // Connectors report what waits from some moment on, not from the first: a difference without it would say that nothing
+        // was waiting, and what a restarted source works off would look like a load.
+        if base
+            .iter()
+            .zip(&snapshot.vertices)
+            .any(|(a, b)| a.pending_records.is_some() != b.pending_records.is_some())
+        {
+            self.base = Some(snapshot.vertices.clone());
+            return;
+        }
         match sample::difference(base, snapshot) {
             Difference::Whole(sample) => self.add(sample, snapshot),
             Difference::Torn(sample) if self.torn >= PATIENCE => self.add(sample, snapshot),

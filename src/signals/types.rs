@@ -80,6 +80,8 @@ pub struct Signals {
     pub samples: u32,
     /// Whether the load is the same over the window.
     pub trend: Trend,
+    /// Whether the tasks had warmed up: before that, a restarted job works off what piled up, and its costs are too high.
+    pub warm: bool,
     /// One for each vertex, in the graph's order.
     pub vertices: Vec<VertexSignals>,
     /// One for each edge, in the graph's order.

@@ -12,6 +12,7 @@ mod testbed;
 mod daemon;
 mod exact;
 mod faults;
+mod hasten;
 mod quiet;
 mod record_fixtures;
 mod steps;
