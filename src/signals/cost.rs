@@ -32,9 +32,7 @@ pub(super) struct Cost {
 /// more of the past, back to when it last changed.
 pub(super) fn cost(samples: &[Sample], window: usize, v: usize, parallelism: Parallelism) -> Option<Cost> {
     let is_warm = samples.last()?.warm;
-    let coldest = if is_warm { samples.partition_point(|sample| !sample.warm) } else { 0 };
-    let samples = &samples[coldest..];
-    let window = window.saturating_sub(coldest).min(samples.len() - 1);
+    let window = window.min(samples.len() - 1);
     let of = |index: usize| &samples[index].vertices[v];
 
     let mut sums = Sums::default();

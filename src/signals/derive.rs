@@ -94,7 +94,7 @@ fn vertex(samples: &[Sample], window: Window, last: &Snapshot, v: usize) -> Vert
     let cost = if is_source { None } else { cost(samples, window.start, v, parallelism) };
     VertexSignals {
         parallelism,
-        // A source's own count is 0 up to Flink 2.3: what comes from outside are no records of the task.
+        // Up to Flink 1.20 a source counts nothing as taken in: what comes from outside are no records of the task.
         rate_in: if is_source { rate_in.filter(|rate| rate.mean > 0.0).or(rate_out) } else { rate_in },
         rate_out,
         service_time: cost.map(|cost| cost.service_time),

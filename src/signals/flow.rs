@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::estimate::{Tally, both, rate_noise};
 use super::{Estimate, Sample};
-use crate::model::Graph;
+use crate::model::{Graph, Ship};
 
 /// How the flow along one edge is read from the totals of its ends.
 ///
@@ -20,7 +20,7 @@ pub(super) struct Edge<'a> {
     from: usize,
     to: usize,
     is_only_input: bool,
-    is_only_output: bool,
+    sender_tells: bool,
     is_from_source: bool,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Edge<'a> {
             from,
             to,
             is_only_input: graph.inputs(to).len() == 1,
-            is_only_output: graph.outputs(from).len() == 1,
+            sender_tells: sender_tells(graph, index),
             is_from_source: graph.is_source(from),
         }
     }
@@ -45,7 +45,7 @@ impl<'a> Edge<'a> {
         let (from, to) = (&sample.vertices[self.from], &sample.vertices[self.to]);
         let drive = if self.is_from_source { from.rate_out() } else { from.rate_in() };
         let flow = match (from.rate_out(), to.rate_in()) {
-            (Some(sent), _) if self.is_only_output => Some(sent),
+            (Some(sent), _) if self.sender_tells => Some(sent),
             (_, received) if self.is_only_input => received,
             (_, Some(received)) => self.split(sample, received),
             (_, None) => None,
@@ -59,7 +59,7 @@ impl<'a> Edge<'a> {
         for &input in self.graph.inputs(self.to) {
             let from = self.graph.edges()[input].from;
             let put_out = sample.vertices[from].rate_out()?;
-            if self.graph.outputs(from).len() == 1 {
+            if sender_tells(self.graph, input) {
                 rest -= put_out;
             } else {
                 unknown += 1.0;
@@ -69,6 +69,13 @@ impl<'a> Edge<'a> {
         let put_out = sample.vertices[self.from].rate_out()?;
         Some(rest.max(0.0) * if all > 0.0 { put_out / all } else { 1.0 / unknown })
     }
+}
+
+/// Whether the sender's count is the flow: of its only output, unless each record goes to every subtask, which is counted
+/// once where it is sent and by each one that receives it.
+fn sender_tells(graph: &Graph, edge: usize) -> bool {
+    let edge = graph.edges()[edge];
+    edge.ship != Ship::Broadcast && graph.outputs(edge.from).len() == 1
 }
 
 /// Levels of the input that are told apart; a load of two peaks a day and what is between them needs no more.
@@ -229,7 +236,7 @@ impl FlowMemory {
 mod tests {
     use super::super::VertexSample;
     use super::*;
-    use crate::model::{self, Parallelism, Ship, Timestamp, Vertex, VertexId};
+    use crate::model::{self, Parallelism, Timestamp, Vertex, VertexId};
 
     fn graph(vertices: u128, edges: &[(usize, usize)]) -> Graph {
         let vertex = |id| Vertex {
@@ -291,6 +298,17 @@ mod tests {
             let expected: Vec<_> = flows.iter().copied().map(Some).collect();
             assert_eq!(got, expected, "{what}");
         }
+    }
+
+    #[test]
+    fn a_broadcast_is_counted_by_each_that_receives_it() {
+        let (all, some) = (Ship::Broadcast, Ship::Hash);
+        let edges = [(0, 2, some), (1, 2, all)].map(|(from, to, ship)| model::Edge { from, to, ship });
+        let plain = graph(3, &[(0, 2), (1, 2)]);
+        let rules = Graph::new(plain.vertices().to_vec(), edges.to_vec()).expect("no cycle");
+        let flow =
+            |e| Edge::new(&rules, e).rates(&sample(&[(0, 100), (0, 5), (120, 0)])).map(|(flow, _)| flow);
+        assert_eq!((flow(0), flow(1)), (Some(100.0), Some(20.0)), "five records to each of four subtasks");
     }
 
     #[test]
