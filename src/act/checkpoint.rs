@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::model::{Attempt, FlinkVersion, JobId, Reading, Snapshot, Timestamp, Vertex};
+use crate::model::{Attempt, FlinkVersion, JobId, Snapshot, Timestamp};
 use crate::observe::flink::{FlinkClient, FlinkError};
 
 /// From here on a rescale waits for a checkpoint.
@@ -72,15 +72,12 @@ impl Hastener {
 
     /// Whether the rescale was asked for, and the last checkpoint for it, long enough ago, and has not begun.
     fn is_due(&self, attempt: &Attempt, snapshot: &Snapshot) -> bool {
-        let vertices = snapshot.graph.vertices().iter().zip(&snapshot.vertices);
-        let is_as_before = |(vertex, reading): (&Vertex, &Reading)| {
-            attempt.from.get(&vertex.id).is_some_and(|size| *size == reading.parallelism)
-        };
+        let mut vertices = snapshot.graph.vertices().iter().zip(&snapshot.vertices);
         snapshot.job == attempt.job
             && snapshot.is_fully_running()
             && !comes_first(snapshot.cluster.version)
             && snapshot.at.since(self.last.max(attempt.at)) >= AGAIN_AFTER
-            && vertices.map(is_as_before).all(|as_before| as_before)
+            && vertices.all(|(vertex, now)| attempt.from.get(&vertex.id) == Some(&now.parallelism))
     }
 }
 

@@ -196,8 +196,7 @@ impl Body {
 async fn read(asked: Asked, mut response: Response, after: Duration) -> Result<Body, FlinkError> {
     let status = response.status();
     let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
-    let mut bytes =
-        Vec::with_capacity(response.content_length().map_or(0, |length| length.min(1 << 16)) as usize);
+    let mut bytes = Vec::new();
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if bytes.len() + chunk.len() > MOST_BYTES => {

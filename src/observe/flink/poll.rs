@@ -130,14 +130,13 @@ impl Poller {
     /// The job: looked for when it is not known, and when it has ended, for another run of it may have begun.
     async fn find(&mut self, until: Instant) -> Result<JobId, FlinkError> {
         let known = self.job.as_ref().map(|job| job.id);
-        let has_ended = self.job.as_ref().is_some_and(Watched::has_ended);
-        let id = match (&self.wanted, known) {
+        let still_runs = known.filter(|_| !self.job.as_ref().is_some_and(Watched::has_ended));
+        let id = match (&self.wanted, still_runs) {
             (Wanted::Id(id), _) => *id,
-            (_, Some(id)) if !has_ended => id,
-            _ => match (self.wanted.find(&self.client.jobs(until).await?), known) {
-                (Ok(id), _) => id,
-                // Nothing has come in its place: how it ended is still worth telling.
-                (Err(Unclear::None(_)), Some(id)) => id,
+            (Wanted::Name(_) | Wanted::Only, Some(id)) => id,
+            (wanted, None) => match (wanted.find(&self.client.jobs(until).await?), known) {
+                // Where nothing has come in its place, how the last one ended is still worth telling.
+                (Ok(id), _) | (Err(Unclear::None(_)), Some(id)) => id,
                 (Err(unclear), _) => return Err(self.unclear(unclear)),
             },
         };

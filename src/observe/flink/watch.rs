@@ -88,7 +88,9 @@ impl Watched {
             (None, None) => return None,
         };
         if !is_same_run {
-            sources.iter_mut().for_each(|source| source.pending.restarted(now));
+            for source in &mut sources {
+                source.pending.restarted(now);
+            }
         }
         let mut readings = in_order(&graph, &view.readings);
         for source in &sources {

@@ -48,8 +48,8 @@ impl Authority {
     }
 
     /// Its own certificate, in a file.
-    fn file(&self) -> Option<String> {
-        Some(self.write("ca.pem", &self.pem))
+    fn file(&self) -> String {
+        self.write("ca.pem", &self.pem)
     }
 
     fn roots(&self) -> Arc<RootCertStore> {
@@ -121,7 +121,7 @@ async fn trusts_the_authority_that_is_named_and_no_other() {
         (&other_name, &ours, Some("another name than the url has")),
         (&expired, &ours, Some("has expired")),
     ] {
-        let flink = FlinkRef { ca_file: authority.file(), ..server.flink() };
+        let flink = FlinkRef { ca_file: Some(authority.file()), ..server.flink() };
         match (ask(&client(&flink)).await, part) {
             (Ok(()), None) => {}
             (Err(error), Some(part)) => assert!(error.contains(part), "{error}"),
@@ -144,7 +144,7 @@ async fn shows_its_certificate_where_it_is_asked_for_one() {
         (of(&theirs), Some("does not accept the client certificate")),
         (of(&false_ours), Some("does not accept the client certificate")),
     ] {
-        let flink = FlinkRef { ca_file: ours.file(), client_cert_file, ..server.flink() };
+        let flink = FlinkRef { ca_file: Some(ours.file()), client_cert_file, ..server.flink() };
         match (ask(&client(&flink)).await, part) {
             (Ok(()), None) => {}
             (Err(error), Some(part)) => assert!(error.contains(part), "{error}"),
@@ -157,7 +157,7 @@ async fn shows_its_certificate_where_it_is_asked_for_one() {
 async fn takes_up_a_certificate_that_was_renewed() {
     let [old, new] = ["old", "new"].map(Authority::new);
     let server = server(new.sign("localhost", |_| {}), None).await;
-    let flink = FlinkRef { ca_file: old.file(), ..server.flink() };
+    let flink = FlinkRef { ca_file: Some(old.file()), ..server.flink() };
     let client = client(&flink);
     ask(&client).await.expect_err("the authority is not trusted yet");
     old.write("ca.pem", "half writ");
@@ -177,7 +177,7 @@ async fn tells_https_from_http() {
     let plain = Scripted::start().await;
     plain.set_all(Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()));
     let url = plain.url().replace("http", "https");
-    let error = ask(&client(&FlinkRef { url, ca_file: ours.file(), ..plain.flink() }))
+    let error = ask(&client(&FlinkRef { url, ca_file: Some(ours.file()), ..plain.flink() }))
         .await
         .expect_err("no TLS there");
     assert!(error.contains("does not speak TLS"), "{error}");

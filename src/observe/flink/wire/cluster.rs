@@ -111,18 +111,21 @@ pub(crate) fn cluster(config: Config, settings: Option<Settings>, job_type: Opti
 }
 
 fn scheduler(config: Config, settings: Option<Settings>, job_type: Option<JobScheduler>) -> Scheduler {
-    let has_requirements = (config.version.major, config.version.minor) >= REQUIREMENTS_SINCE;
-    match (job_type, settings, config.web_rescale) {
-        (_, Some(Settings { reactive: true, .. }), _) => Scheduler::Reactive,
-        (Some(JobScheduler::Other), ..) => Scheduler::Default,
-        _ if !has_requirements => Scheduler::Default,
-        // `web-rescale` is never true in reactive mode.
-        (_, _, Some(true)) | (_, Some(Settings { adaptive: Some(true), .. }), _) => Scheduler::Adaptive,
-        // A job's own type says nothing about reactive mode, so without the settings it may be that.
-        (Some(JobScheduler::Adaptive), Some(_), _) => Scheduler::Adaptive,
-        (Some(JobScheduler::Adaptive), None, _) | (None, None, _) => Scheduler::Unknown,
-        (None, Some(_), _) => Scheduler::Default,
+    if settings.is_some_and(|settings| settings.reactive) {
+        return Scheduler::Reactive;
     }
+    let has_requirements = (config.version.major, config.version.minor) >= REQUIREMENTS_SINCE;
+    if !has_requirements || job_type == Some(JobScheduler::Other) {
+        return Scheduler::Default;
+    }
+    // `web-rescale` is never true in reactive mode.
+    if config.web_rescale == Some(true) {
+        return Scheduler::Adaptive;
+    }
+    // It is false also where the button is hidden, and a job's own type says nothing of reactive mode.
+    let Some(settings) = settings else { return Scheduler::Unknown };
+    let is_adaptive = settings.adaptive == Some(true) || job_type == Some(JobScheduler::Adaptive);
+    if is_adaptive { Scheduler::Adaptive } else { Scheduler::Default }
 }
 
 /// A job's `schedulerType` (2.3).

@@ -93,8 +93,8 @@ fn a_job_that_waits_for_slots_has_no_graph_yet() {
 
 #[test]
 fn says_what_is_unexpected() {
-    let raw: Value = serde_json::from_str(&fixture("2.3.0", "job-running")).expect("json");
     type Change = fn(&mut Value);
+    let raw: Value = serde_json::from_str(&fixture("2.3.0", "job-running")).expect("json");
     let changes: [(Change, &str); 6] = [
         (|job| job["state"] = json!("DREAMING"), "unknown variant `DREAMING`"),
         (|job| job["vertices"][0]["id"] = json!("1234"), "expected 32 hexadecimal digits"),
