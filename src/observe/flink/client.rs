@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::connection::Connection;
 use super::error::{Asked, FlinkError};
-use super::fault;
+use super::fault::{self, Sent};
 use super::freshness::Freshness;
 use super::wire::Answer;
 use crate::policy::FlinkRef;
@@ -128,11 +128,13 @@ impl FlinkClient {
         let deadline = until.min(Instant::now() + self.inner.timeout);
         // From the first time on that the same was asked.
         let after = deadline.saturating_duration_since(started);
+        let has_certificate = self.inner.connection.has_certificate();
+        let sent = Sent { asked, after, has_certificate };
         if !self.admitted(deadline).await {
-            return Err(FlinkError::TimedOut { asked, after });
+            return Err(sent.timed_out());
         }
         let way = self.inner.connection.way();
-        let mut request = way.http.request(method, &*asked.url);
+        let mut request = way.http.request(method, &*sent.asked.url);
         if let Some(authorization) = way.authorization {
             request = request.header(AUTHORIZATION, authorization);
         }
@@ -141,13 +143,11 @@ impl FlinkClient {
         }
         let answer = async {
             match request.send().await {
-                Ok(response) => read(asked.clone(), response, after).await,
-                Err(error) => Err(fault::transport(asked.clone(), &error, after)),
+                Ok(response) => read(sent.clone(), response).await,
+                Err(error) => Err(fault::transport(sent.clone(), &error)),
             }
         };
-        timeout_at(deadline, answer)
-            .await
-            .unwrap_or_else(|_| Err(FlinkError::TimedOut { asked: asked.clone(), after }))
+        timeout_at(deadline, answer).await.unwrap_or_else(|_| Err(sent.clone().timed_out()))
     }
 
     /// Waits for the rate limit; not beyond `deadline`.
@@ -193,7 +193,7 @@ impl Body {
     }
 }
 
-async fn read(asked: Asked, mut response: Response, after: Duration) -> Result<Body, FlinkError> {
+async fn read(sent: Sent, mut response: Response) -> Result<Body, FlinkError> {
     let status = response.status();
     let location = response.headers().get(LOCATION).and_then(|to| to.to_str().ok()).map(str::to_owned);
     let mut bytes = Vec::new();
@@ -201,12 +201,12 @@ async fn read(asked: Asked, mut response: Response, after: Duration) -> Result<B
         match response.chunk().await {
             Ok(Some(chunk)) if bytes.len() + chunk.len() > MOST_BYTES => {
                 let what = format!("more than {} MiB", MOST_BYTES >> 20);
-                return Err(FlinkError::NotUnderstood { asked, what });
+                return Err(FlinkError::NotUnderstood { asked: sent.asked, what });
             }
             Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-            Ok(None) if status.is_success() => return Ok(Body { asked, bytes }),
-            Ok(None) => return Err(fault::status(asked, status, &bytes, location.as_deref())),
-            Err(error) => return Err(fault::transport(asked, &error, after)),
+            Ok(None) if status.is_success() => return Ok(Body { asked: sent.asked, bytes }),
+            Ok(None) => return Err(fault::status(sent.asked, status, &bytes, location.as_deref())),
+            Err(error) => return Err(fault::transport(sent, &error)),
         }
     }
 }

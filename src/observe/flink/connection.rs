@@ -13,6 +13,7 @@ use reqwest::tls::{Certificate, Identity};
 use rustls::crypto::{CryptoProvider, ring};
 
 use super::error::FlinkError;
+use super::fault;
 use crate::policy::FlinkRef;
 
 /// A connection within a cluster stands in milliseconds; one that does not in this time will not.
@@ -66,6 +67,11 @@ impl Connection {
         Ok(Self { https, idle, ca, client_cert, token, way: Mutex::new(Way { http, authorization }) })
     }
 
+    /// Whether there is a client certificate to show.
+    pub(super) fn has_certificate(&self) -> bool {
+        self.client_cert.is_some()
+    }
+
     /// The client and token to use now.
     pub(super) fn way(&self) -> Way {
         let mut way = lock(&self.way);
@@ -105,24 +111,32 @@ fn http(
         // Someone may have been quicker; theirs is as good.
         let _ = ring::default_provider().install_default();
     }
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
-        .http1_only()
-        .connect_timeout(CONNECT_TIMEOUT)
-        .pool_idle_timeout(idle)
-        .redirect(Policy::none())
-        // The endpoint is in the same cluster; a proxy that the environment names for the world outside cannot reach it.
-        .no_proxy();
-    match ca {
-        Some(file) => builder = builder.tls_certs_only(authorities(file)?),
-        // Without TLS the system's certificates need not be read, nor be there at all.
-        None if !https => builder = builder.tls_certs_only([]),
-        None => {}
+    let builder = || {
+        let builder = reqwest::Client::builder()
+            .user_agent(concat!("tidegate/", env!("CARGO_PKG_VERSION")))
+            .http1_only()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(idle)
+            .redirect(Policy::none())
+            // The endpoint is in the same cluster; a proxy that the environment names for the world outside cannot
+            // reach it.
+            .no_proxy();
+        Ok(match ca {
+            Some(file) => builder.tls_certs_only(authorities(file)?),
+            // Without TLS the system's certificates need not be read, nor be there at all.
+            None if !https => builder.tls_certs_only([]),
+            None => builder,
+        })
+    };
+    // Without the client's own certificate first, so that it is known which of the files is at fault.
+    let http = builder()?.build().map_err(|error| match ca {
+        Some(file) => file.unusable(&error),
+        None => FlinkError::NoAuthorities { cause: cause(&error) },
+    })?;
+    match client_cert {
+        Some(file) => builder()?.identity(identity(file)?).build().map_err(|error| file.unusable(&error)),
+        None => Ok(http),
     }
-    if let Some(file) = client_cert {
-        builder = builder.identity(identity(file)?);
-    }
-    builder.build().map_err(|error| not_made(&error, ca, client_cert))
 }
 
 fn authorities(file: &Named) -> Result<Vec<Certificate>, FlinkError> {
@@ -149,13 +163,11 @@ fn authorization(file: &Named) -> Result<HeaderValue, FlinkError> {
     Ok(value)
 }
 
-/// Which of the files the client could not be made with: they were read, but not yet understood.
-fn not_made(error: &reqwest::Error, ca: Option<&Named>, client_cert: Option<&Named>) -> FlinkError {
-    let cause = std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string);
-    match client_cert.or(ca) {
-        Some(file) => file.wrong(&format!("cannot be used: {cause}")),
-        None => FlinkError::NoAuthorities { cause },
-    }
+/// What a client could not be made for.
+fn cause(error: &reqwest::Error) -> String {
+    let source = std::error::Error::source(error);
+    let sentence = source.and_then(fault::certificate_sentence);
+    sentence.map_or_else(|| source.map_or_else(|| error.to_string(), ToString::to_string), str::to_owned)
 }
 
 impl Named {
@@ -175,6 +187,11 @@ impl Named {
 
     fn read(&self) -> Result<Vec<u8>, FlinkError> {
         fs::read(&self.path).map_err(|error| self.wrong(&error.to_string()))
+    }
+
+    /// It was read, but no client can be made with it.
+    fn unusable(&self, error: &reqwest::Error) -> FlinkError {
+        self.wrong(&format!("cannot be used: {}", cause(error)))
     }
 
     fn wrong(&self, what: &str) -> FlinkError {

@@ -13,11 +13,29 @@ use super::wire;
 /// A message is for one line of a log.
 const MOST_CHARS: usize = 300;
 
-/// A request that was not answered, or not to its end.
-pub(super) fn transport(asked: Asked, error: &reqwest::Error, after: Duration) -> FlinkError {
-    if let Some(tls) = find::<rustls::Error>(error) {
-        return FlinkError::Tls { asked, what: tls_sentence(tls) };
+/// What was sent, for what is said when it fails.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) asked: Asked,
+    /// The time that was given.
+    pub(super) after: Duration,
+    /// Whether there is a client certificate to show.
+    pub(super) has_certificate: bool,
+}
+
+impl Sent {
+    /// No answer in time.
+    pub(super) fn timed_out(self) -> FlinkError {
+        FlinkError::TimedOut { asked: self.asked, after: self.after }
     }
+}
+
+/// A request that was not answered, or not to its end.
+pub(super) fn transport(sent: Sent, error: &reqwest::Error) -> FlinkError {
+    if let Some(tls) = find::<rustls::Error>(error) {
+        return FlinkError::Tls { what: tls_sentence(tls, sent.has_certificate), asked: sent.asked };
+    }
+    let Sent { asked, after, has_certificate: _ } = sent;
     if error.is_timeout() {
         return FlinkError::TimedOut { asked, after };
     }
@@ -47,6 +65,13 @@ pub(super) fn transport(asked: Asked, error: &reqwest::Error, after: Duration) -
 /// An answer whose status is not a success.
 pub(super) fn status(asked: Asked, status: StatusCode, body: &[u8], location: Option<&str>) -> FlinkError {
     if status.is_redirection() {
+        // With security.ssl.rest.enabled, Flink answers what comes without TLS with a redirection to the same over TLS.
+        let over_tls =
+            asked.url.strip_prefix("http://").zip(location.and_then(|to| to.strip_prefix("https://")));
+        if over_tls.is_some_and(|(asked, to)| path(asked) == path(to)) {
+            let what = "it is to be asked over TLS; the url begins with https".to_owned();
+            return FlinkError::Tls { asked, what };
+        }
         let to = location.map_or_else(String::new, |to| format!(" to {}", one_line(without_query(to))));
         return FlinkError::NotFlink {
             asked,
@@ -130,6 +155,11 @@ fn is_class(text: &str) -> bool {
     text.contains('.') && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'$' | b'_'))
 }
 
+/// What follows the host and port.
+fn path(url: &str) -> Option<&str> {
+    url.split_once('/').map(|(_, path)| path)
+}
+
 fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
@@ -145,7 +175,8 @@ pub(super) fn one_line(text: &str) -> String {
     line
 }
 
-fn tls_sentence(error: &rustls::Error) -> String {
+/// A sentence on a failed handshake, by a client that has a certificate to show or has none.
+fn tls_sentence(error: &rustls::Error, has_certificate: bool) -> String {
     use rustls::Error as E;
     match error {
         // Another authority of the same name gives a bad signature.
@@ -167,12 +198,16 @@ fn tls_sentence(error: &rustls::Error) -> String {
             "what answers does not speak TLS; where security.ssl.rest.enabled is off, the url begins with http:"
                 .to_owned()
         }
-        E::AlertReceived(AlertDescription::CertificateRequired) => {
+        // Java says that a certificate is bad when there is none.
+        E::AlertReceived(AlertDescription::CertificateRequired | AlertDescription::BadCertificate)
+            if !has_certificate =>
+        {
             "it asks for a client certificate; name a file with the certificate and its key in flink.clientCertFile"
                 .to_owned()
         }
         E::AlertReceived(
-            AlertDescription::BadCertificate
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
             | AlertDescription::UnknownCA
             | AlertDescription::CertificateUnknown
             | AlertDescription::DecryptError,
@@ -187,7 +222,23 @@ fn tls_sentence(error: &rustls::Error) -> String {
              a client certificate only where flink.clientCertFile is set)"
                 .to_owned()
         }
-        other => format!("TLS failed: {}", one_line(&other.to_string())),
+        other => certificate_sentence(other)
+            .map_or_else(|| format!("TLS failed: {}", one_line(&other.to_string())), str::to_owned),
+    }
+}
+
+/// What is the matter with a certificate that is no good in itself. The verifier's own error type is not within reach
+/// here, only how it shows itself.
+pub(super) fn certificate_sentence(error: &dyn Error) -> Option<&'static str> {
+    let shown = error.to_string();
+    if shown.contains("UnsupportedCertVersion") {
+        Some(
+            "the certificate is of X.509 version 1; make one of version 3 (openssl x509 -req does so with -extfile)",
+        )
+    } else if shown.contains("CaUsedAsEndEntity") {
+        Some("the certificate is that of an authority; make another one that the authority signs")
+    } else {
+        None
     }
 }
 

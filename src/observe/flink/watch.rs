@@ -152,3 +152,60 @@ impl Source {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::scripted::{fixture, recorded_job};
+    use super::super::wire::Answer;
+    use super::*;
+
+    const VERSION: &str = "2.3.0";
+
+    fn view() -> JobView {
+        JobView::read(fixture(VERSION, "job-running").as_bytes()).expect("a job")
+    }
+
+    fn watched() -> Watched {
+        Watched::new(recorded_job(VERSION).parse().expect("an id"))
+    }
+
+    #[tokio::test]
+    async fn what_is_returned_has_one_reading_for_each_vertex_whatever_came() {
+        type Change = fn(&mut JobView);
+        let changes: [(Change, Option<bool>); 6] = [
+            (|_| {}, Some(false)),
+            (|view| view.running_since = None, Some(true)),
+            (|view| view.readings[1].1.parallelism = Parallelism::ONE, Some(true)),
+            (|view| view.graph = None, Some(false)),
+            // Without a plan, and with vertices that are not those of the graph that is known.
+            (
+                |view| {
+                    view.graph = None;
+                    view.readings[1] = view.readings[0].clone();
+                },
+                None,
+            ),
+            (
+                |view| {
+                    view.graph = None;
+                    view.readings.truncate(2);
+                },
+                None,
+            ),
+        ];
+        for (index, (change, has_changed)) in changes.into_iter().enumerate() {
+            let mut job = watched();
+            let now = Instant::now();
+            let first = job.take_up(&view(), now).expect("a graph");
+            assert!(!first.has_changed, "what is seen for the first time has not changed");
+            let mut then = view();
+            change(&mut then);
+            let taken = job.take_up(&then, now);
+            assert_eq!(taken.as_ref().map(|taken| taken.has_changed), has_changed, "row {index}");
+            if let Some(taken) = taken {
+                assert_eq!(taken.readings.len(), taken.graph.len(), "row {index}");
+                assert!(Arc::ptr_eq(&taken.graph, &first.graph), "row {index}: one graph is kept");
+            }
+        }
+    }
+}

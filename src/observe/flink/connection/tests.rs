@@ -114,7 +114,9 @@ async fn trusts_the_authority_that_is_named_and_no_other() {
         None,
     )
     .await;
+    let itself = server((ours.pem.clone(), ours.issuer.key().serialize_pem()), None).await;
     for (server, authority, part) in [
+        (&itself, &ours, Some("is that of an authority")),
         (&right, &ours, None),
         (&right, &theirs, Some("flink.caFile")),
         (&right, &false_ours, Some("flink.caFile")),
@@ -140,7 +142,7 @@ async fn shows_its_certificate_where_it_is_asked_for_one() {
     };
     for (client_cert_file, part) in [
         (of(&ours), None),
-        (None, Some("flink.clientCertFile")),
+        (None, Some("it asks for a client certificate")),
         (of(&theirs), Some("does not accept the client certificate")),
         (of(&false_ours), Some("does not accept the client certificate")),
     ] {
@@ -174,11 +176,52 @@ async fn tells_https_from_http() {
     let error = ask(&client(&flink)).await.expect_err("no TLS");
     assert!(error.contains("begins with https"), "{error}");
 
+    // Flink itself says so in its own way.
     let plain = Scripted::start().await;
+    plain.set_all(Reply::Redirect("https://flink:8081/config"));
+    let error = ask(&client(&plain.flink())).await.expect_err("not there");
+    assert!(error.contains("begins with https"), "{error}");
+
     plain.set_all(Reply::Bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()));
     let url = plain.url().replace("http", "https");
     let error = ask(&client(&FlinkRef { url, ca_file: Some(ours.file()), ..plain.flink() }))
         .await
         .expect_err("no TLS there");
     assert!(error.contains("does not speak TLS"), "{error}");
+}
+
+/// Of X.509 version 1, as `openssl x509 -req` makes them; of no use anywhere but here.
+const VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBFjCBvQIUY4k3S0DEa2QiP/TWDQhcdJLCDiIwCgYIKoZIzj0EAwIwDTELMAkG
+A1UEAwwCdjEwIBcNMjYxMTIyMjAwNDE5WhgPMjEyNjEwMjkyMDA0MTlaMA0xCzAJ
+BgNVBAMMAnYxMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEquLog48QKRXryOOh
+4yLKX1JgJfOZsxqIyfKngif7f0hchZQjqsQdd4Ild/MJE7ioI3ubYDIa4O+55GL/
+sPO9lTAKBggqhkjOPQQDAgNIADBFAiAXXI/Fgt5w8DSKrGF85/+jGleHwyB2mXGG
+DrZBUhwz3QIhAIY1CsjG6yWqa79H451stXqQjVH6MEaO4jwPOcjQwSzp
+-----END CERTIFICATE-----
+";
+
+#[tokio::test]
+async fn names_the_file_that_is_at_fault() {
+    let ours = Authority::new("ours");
+    let (certificate, private) = ours.sign("tidegate", |_| {});
+    let good = ours.write("good.pem", &(certificate + &private));
+    let (_, any_key) = ours.sign("tidegate", |_| {});
+    let old = ours.write("old.pem", &(VERSION_1.to_owned() + &any_key));
+    let broken = "-----BEGIN CERTIFICATE-----\naGVsbG8=\n-----END CERTIFICATE-----\n";
+    let broken = ours.write("broken.pem", broken);
+    for (ca_file, client_cert_file, part) in [
+        (&broken, &good, "flink.caFile"),
+        (&ours.file(), &broken, "flink.clientCertFile"),
+        (&ours.file(), &old, "X.509 version 1"),
+    ] {
+        let flink = FlinkRef {
+            url: "https://flink:8081".to_owned(),
+            ca_file: Some(ca_file.clone()),
+            client_cert_file: Some(client_cert_file.clone()),
+            ..FlinkRef::default()
+        };
+        let error = FlinkClient::new(&flink).err().expect("a fault").to_string();
+        assert!(error.contains(part), "{error}");
+    }
 }
