@@ -33,10 +33,11 @@ async fn chain_keeps_its_rates_and_costs(version: &str) -> Result<()> {
 
     topic.set_rate(500.0)?;
     let rates = rates_once_steady(client, &job, 500.0).await?;
-    ensure!(close(rates.parse_millis, 4.0, 0.05), "parse costs {} ms", rates.parse_millis);
-    ensure!(close(rates.enrich_millis, 1.0, 0.1), "enrich costs {} ms", rates.enrich_millis);
+    // Never less than was asked for; more by what a record takes besides, which grows with the load of the machine.
+    ensure!((3.9..4.6).contains(&rates.parse_millis), "parse costs {} ms", rates.parse_millis);
+    ensure!((0.97..1.4).contains(&rates.enrich_millis), "enrich costs {} ms", rates.enrich_millis);
     let waiting = client.pending(&job, "source").await?;
-    ensure!(waiting < 50.0, "{waiting} records wait at a source that keeps up");
+    ensure!(waiting < 150.0, "{waiting} records wait at a source that keeps up");
 
     // Three subtasks of 4 ms manage 750/s.
     topic.set_rate(1500.0)?;
