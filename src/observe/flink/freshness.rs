@@ -58,6 +58,13 @@ impl Freshness {
         }
     }
 
+    /// Whether the store is known to have been fetched within one interval and `slack`. What it holds otherwise may be of
+    /// long ago, when somebody last looked at a web page.
+    pub(super) fn is_known(&self, now: Instant, slack: Duration) -> bool {
+        let most = self.interval.unwrap_or_default() + slack;
+        self.fetched.is_some_and(|fetched| now.saturating_duration_since(fetched) <= most)
+    }
+
     /// A request for metrics was sent at `sent` and answered at `answered`. Had another client's request started a fetch
     /// since ours, this one may have started none, and the next is due earlier than thought: the data is then at most one
     /// interval older, never wrong.
@@ -80,12 +87,14 @@ mod tests {
         let at = |millis: u64| start + Duration::from_millis(millis);
         let mut freshness = Freshness::default();
         assert_eq!(freshness.advice(at(0), SECOND), Prime::Now, "nothing is known yet");
+        assert!(!freshness.is_known(at(0), SECOND));
 
         freshness.asked(at(0), at(10));
         assert_eq!(freshness.advice(at(20), SECOND), Prime::Now, "the interval is not known");
 
         freshness.set_interval(Some(Duration::from_secs(10)));
         assert_eq!(freshness.advice(at(5_000), SECOND), Prime::No);
+        assert!(freshness.is_known(at(11_010), SECOND) && !freshness.is_known(at(11_011), SECOND));
         freshness.asked(at(5_000), at(5_010));
         assert_eq!(freshness.advice(at(9_500), SECOND), Prime::After(Duration::from_millis(530)));
         assert_eq!(freshness.advice(at(10_030), SECOND), Prime::Now);

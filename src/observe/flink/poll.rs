@@ -11,7 +11,7 @@ use super::freshness::{Freshness, Prime};
 use super::join::join_all;
 use super::watch::Watched;
 use super::wire::{Config, JobView, Settings, cluster};
-use crate::model::{JobId, Missed, Observation, Slots, Snapshot, Timestamp};
+use crate::model::{JobId, Missed, Observation, Reading, Slots, Snapshot, Timestamp};
 use crate::policy::FlinkRef;
 
 /// Time between the request that primes the metric store and the real one. Two TaskManagers have answered the JobManager
@@ -25,6 +25,8 @@ pub struct Poller {
     wanted: Wanted,
     /// How long the answer of a fetch is waited for, and a fetch that is about to be due.
     patience: Duration,
+    /// A metric store that was fetched longer ago, beyond its interval, tells of another time.
+    slack: Duration,
     /// Time that one cycle may take.
     budget: Duration,
     /// What the cluster is; `None` before the first contact, and after it was away.
@@ -48,6 +50,8 @@ impl Poller {
         Self {
             wanted: Wanted::new(flink.job.as_deref()),
             patience: FETCH_TIME.min(poll / 4),
+            // Two polls may be lost, and one may read the slots instead of priming.
+            slack: poll * 3,
             budget: poll.max(client.timeout()),
             client,
             contact: None,
@@ -88,6 +92,7 @@ impl Poller {
         let contact = self.contact(until).await?;
         let job = self.find(until).await?;
         self.freshen(job, until, now).await?;
+        let is_known = self.client.freshness(|freshness| freshness.is_known(Instant::now(), self.slack));
         let (view, at) = match self.read(job, until, now).await {
             Err(error) if error.refusal() == Some(Refusal::UnknownJob) && self.may_run_again() => {
                 self.job = None;
@@ -96,7 +101,12 @@ impl Poller {
             }
             read => read?,
         };
-        self.take_up(contact, view, at)
+        let mut snapshot = self.take_up(contact, view, at)?;
+        if !is_known {
+            // The read itself has started a fetch; the next cycle has its counters.
+            snapshot.vertices.iter_mut().for_each(forget_counters);
+        }
+        Ok(snapshot)
     }
 
     /// What the cluster is: asked for when it is not known.
@@ -226,6 +236,23 @@ impl Poller {
             graph: taken.graph,
             vertices: taken.readings,
         })
+    }
+}
+
+/// A difference to counters of long ago would be an average over all that time.
+fn forget_counters(reading: &mut Reading) {
+    let Reading {
+        parallelism: _,
+        running: _,
+        read_records,
+        write_records,
+        busy_ms,
+        idle_ms,
+        back_pressured_ms,
+        pending_records,
+    } = reading;
+    for counter in [read_records, write_records, busy_ms, idle_ms, back_pressured_ms, pending_records] {
+        *counter = None;
     }
 }
 

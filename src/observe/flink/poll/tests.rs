@@ -100,6 +100,28 @@ async fn a_cycle_takes_at_most_two_calls_and_one_per_source() {
 }
 
 #[tokio::test]
+async fn counters_of_a_time_that_nobody_knows_are_left_out() {
+    let server = Scripted::recorded(VERSION).await;
+    let known = |snapshot: &Snapshot| snapshot.vertices.iter().filter(|v| v.busy_ms.is_some()).count();
+    let mut first = poller(&server, Some("chain"));
+    // The metric store is as it was when somebody last looked, which may be hours ago.
+    let snapshot = seen(&mut first).await;
+    assert_eq!((known(&snapshot), snapshot.is_fully_running()), (0, true));
+    assert_eq!(known(&seen(&mut first).await), 4);
+    first.refresh_slots();
+    assert_eq!(known(&seen(&mut first).await), 4, "one cycle without priming is no long time");
+
+    // Another poller of the same cluster knows that it was fetched just now.
+    let mut second = Poller::new(first.client().clone(), &server.flink());
+    assert_eq!(known(&seen(&mut second).await), 4);
+    sleep(Duration::from_millis(200)).await;
+    assert_eq!(known(&seen(&mut first).await), 4, "it was primed");
+    sleep(Duration::from_millis(200)).await;
+    let mut third = Poller::new(first.client().clone(), &server.flink());
+    assert_eq!(known(&seen(&mut third).await), 0);
+}
+
+#[tokio::test]
 async fn does_not_prime_while_no_fetch_is_due() {
     let server = Scripted::recorded(VERSION).await;
     server.set(
