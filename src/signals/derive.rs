@@ -55,10 +55,11 @@ fn watch_loads(samples: &[Sample], last: &Snapshot) -> Window {
     let first = samples.len().saturating_sub(WATCHED);
     let watched = &samples[first..];
     let sources: Vec<usize> = last.graph.sources().collect();
+    let guesses: Vec<bool> = sources.iter().map(|&v| !reports_backlog(samples, last, v)).collect();
     let at = |sample: usize, source: usize| {
         let v = sources[source];
         let sample = &watched[sample].vertices[v];
-        let value = arrival(sample, last.vertices[v].parallelism)?;
+        let value = arrival(sample, last.vertices[v].parallelism, guesses[source])?;
         Some(Seen { value, weight: sample.seconds() })
     };
     let noise = |sample: usize, source: usize| {
@@ -69,12 +70,22 @@ fn watch_loads(samples: &[Sample], last: &Snapshot) -> Window {
     Window { start: first + within.start, ..within }
 }
 
-/// Records/s that come to exist outside, over one sample, in records as the source puts them out.
-fn arrival(sample: &VertexSample, parallelism: Parallelism) -> Option<f64> {
+/// Whether a source says how many records wait for it, now or at any time since it last started.
+fn reports_backlog(samples: &[Sample], last: &Snapshot, v: usize) -> bool {
+    last.vertices[v].pending_records.is_some()
+        || samples.iter().any(|sample| sample.vertices[v].growth().is_some())
+}
+
+/// Records/s that come to exist outside, over one sample, in records as the source puts them out. Where its backlog is not
+/// known, they are guessed from its back-pressure if it `guesses`: a source that will tell with the next poll need not.
+fn arrival(sample: &VertexSample, parallelism: Parallelism, guesses: bool) -> Option<f64> {
     let put_out = sample.rate_out()?;
     if let Some(growth) = sample.growth() {
         let selectivity = sample.rate_in().filter(|taken_in| *taken_in > 0.0).map_or(1.0, |r| put_out / r);
         return Some((put_out + growth * selectivity).max(0.0));
+    }
+    if !guesses {
+        return None;
     }
     let all = sample.seconds() * parallelism.as_f64();
     let waited = sample.back_pressured_seconds().unwrap_or(0.0) / all;
@@ -84,9 +95,13 @@ fn arrival(sample: &VertexSample, parallelism: Parallelism) -> Option<f64> {
 fn vertex(samples: &[Sample], window: Window, last: &Snapshot, v: usize) -> VertexSignals {
     let Reading { parallelism, pending_records, .. } = last.vertices[v];
     let is_source = last.graph.is_source(v);
+    let guesses = is_source && !reports_backlog(samples, last, v);
     let mut sums = Sums::default();
     for sample in &samples[window.start..] {
-        sums.add(&sample.vertices[v], parallelism, is_source);
+        sums.add(&sample.vertices[v]);
+        if is_source {
+            sums.add_arrival(&sample.vertices[v], parallelism, guesses);
+        }
     }
     let each = sums.seconds / f64::from(sums.samples.max(1));
     let rate = |tally: &Tally| tally.estimate(|mean| rate_noise(mean, each)).map(Estimate::at_least_zero);
@@ -122,7 +137,7 @@ struct Sums {
 }
 
 impl Sums {
-    fn add(&mut self, sample: &VertexSample, parallelism: Parallelism, is_source: bool) {
+    fn add(&mut self, sample: &VertexSample) {
         if sample.micros == 0 {
             return;
         }
@@ -138,13 +153,18 @@ impl Sums {
         }
         self.busy.add(sample.busy_seconds(), seconds);
         self.back_pressured.add(sample.back_pressured_seconds(), seconds);
-        if is_source {
-            if let Some(arrival) = arrival(sample, parallelism) {
-                self.arrival.add(seconds, arrival);
-            }
-            if let Some(growth) = sample.growth() {
-                self.growth.add(seconds, growth);
-            }
+    }
+
+    /// What only sources have.
+    fn add_arrival(&mut self, sample: &VertexSample, parallelism: Parallelism, guesses: bool) {
+        if sample.micros == 0 {
+            return;
+        }
+        if let Some(arrival) = arrival(sample, parallelism, guesses) {
+            self.arrival.add(sample.seconds(), arrival);
+        }
+        if let Some(growth) = sample.growth() {
+            self.growth.add(sample.seconds(), growth);
         }
     }
 }
@@ -238,6 +258,7 @@ mod tests {
     use super::super::Trend;
     use super::super::testing::{Doing, Job, doing};
     use super::*;
+    use crate::model::Observation;
 
     fn about(got: Option<f64>, expected: f64, share: f64) -> bool {
         got.is_some_and(|got| (got - expected).abs() <= share * expected.abs())
@@ -309,6 +330,29 @@ mod tests {
             assert_eq!(mean(got.backlog_growth).is_some(), grows.is_some());
             assert_eq!(got.backlog, grows.map(|growth| 60_000.0 + 20.0 * growth));
         }
+    }
+
+    #[test]
+    fn a_source_that_will_tell_its_backlog_is_not_guessed_at() {
+        let held_up = |grows: Option<f64>| [source(500.0, 0.9, grows), doing(500.0, 0.0)];
+        let (mut job, mut history) = (Job::chain(&[2, 1]), History::default());
+        history.push(&job.seen());
+        // It is not known yet what waits: whether it will be, nobody can tell.
+        job.polls(&mut history, 1, 5.0, &held_up(None));
+        let arrival =
+            |history: &History| mean(history.signals().expect("there is a sample").vertices[0].arrival);
+        assert!(about(arrival(&history), 2500.0, 1e-3));
+        // Now it is, but not yet by how much it grows.
+        job.polls(&mut history, 1, 5.0, &held_up(Some(1000.0)));
+        assert_eq!(arrival(&history), None);
+        job.polls(&mut history, 1, 5.0, &held_up(Some(1000.0)));
+        assert!(about(arrival(&history), 1500.0, 1e-3));
+        // The gauge is away for a poll: what was known before still counts.
+        job.run(5.0, &held_up(Some(1000.0)));
+        let Observation::Seen(mut snapshot) = job.seen() else { panic!("the job is there") };
+        snapshot.vertices[0].pending_records = None;
+        history.push(&Observation::Seen(snapshot));
+        assert!(about(arrival(&history), 1500.0, 1e-3));
     }
 
     #[test]

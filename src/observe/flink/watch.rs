@@ -131,23 +131,21 @@ impl Source {
         Self { vertex, index, pending: Pending::new(now), pending_records: None }
     }
 
-    /// Asks for its pending records, or for how they are called; at most one call.
+    /// Asks for its pending records: one call, and once before it one for how they are called. Both in the same cycle, for
+    /// what is decided without knowing the backlog is a guess.
     pub(super) async fn read(
         &mut self,
         client: &FlinkClient,
         job: JobId,
         until: Instant,
     ) -> Result<(), FlinkError> {
-        match self.pending.ask(Instant::now()) {
-            Ask::Nothing => {}
-            Ask::List => {
-                let ids = client.list(job, self.vertex, until, Pending::ids_in).await?;
-                self.pending.listed(ids, Instant::now());
-            }
-            Ask::Sum(ids) => {
-                self.pending_records = client.sum(job, self.vertex, &ids, until).await?;
-                self.pending.summed(self.pending_records, Instant::now());
-            }
+        if let Ask::List = self.pending.ask(Instant::now()) {
+            let ids = client.list(job, self.vertex, until, Pending::ids_in).await?;
+            self.pending.listed(ids, Instant::now());
+        }
+        if let Ask::Sum(ids) = self.pending.ask(Instant::now()) {
+            self.pending_records = client.sum(job, self.vertex, &ids, until).await?;
+            self.pending.summed(self.pending_records, Instant::now());
         }
         Ok(())
     }
