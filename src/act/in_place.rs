@@ -60,6 +60,12 @@ pub async fn roll_back(client: &FlinkClient, attempt: &Attempt) -> Outcome {
     let until = Instant::now() + client.timeout();
     match client.requirements(attempt.job, until).await {
         Ok(found) if found == sizes(&attempt.to) => {}
+        // As when the program was stopped just before it would have asked.
+        Ok(found) if found == sizes(&attempt.from) => {
+            return Outcome::RolledBack {
+                detail: "the new size is not asked for, so it stays as it was".to_owned(),
+            };
+        }
         Ok(_) => {
             return Outcome::Superseded {
                 detail: "somebody else has asked for another size since".to_owned(),

@@ -349,8 +349,9 @@ async fn takes_back_what_did_not_come_about() {
     for (asked_for, put, kind, puts) in [
         ([2, 6, 2, 1], Reply::ok("{}"), "RolledBack", 1),
         ([2, 6, 2, 1], Reply::error(400, &["no"]), "Failed", 1),
-        // It was never taken, or somebody else has asked since.
-        ([2, 3, 1, 1], Reply::ok("{}"), "Superseded", 0),
+        // It was never asked for, as when the program was stopped just before.
+        ([2, 3, 1, 1], Reply::ok("{}"), "RolledBack", 0),
+        // Somebody else has asked since.
         ([2, 9, 2, 1], Reply::ok("{}"), "Superseded", 0),
     ] {
         world.required(asked_for);
