@@ -94,7 +94,7 @@ async fn recommend_only_reads_and_says_what_run_would_do() -> Result<()> {
     let topic = flink.topic("orders")?;
     let job = flink.submit(&Job::chain(&topic).parallelism("parse", 2)).await?;
     flink.client().running_at(&job, PATIENCE, &[("parse", 2)]).await?;
-    topic.set_rate(700.0)?;
+    topic.set_rate(900.0)?;
     let proxy = Proxy::start(flink.url()).await?;
     let url = proxy.url();
     let output = tokio::task::spawn_blocking(move || {
@@ -108,7 +108,7 @@ async fn recommend_only_reads_and_says_what_run_would_do() -> Result<()> {
     let methods: Vec<_> = proxy.requests().iter().map(|(method, _)| method.to_string()).collect();
     ensure!(!methods.is_empty() && methods.iter().all(|method| method == "GET"), "{methods:?}");
     let decision: Value = serde_json::from_slice(&output.stdout).context("JSON on stdout")?;
-    let parse = decision["plan"]["changes"]
+    let parse = decision["decision"]["plan"]["changes"]
         .as_array()
         .and_then(|changes| changes.iter().find(|change| change["name"] == "parse"))
         .and_then(|change| change["to"].as_u64())

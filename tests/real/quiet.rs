@@ -55,6 +55,11 @@ async fn no_second_rescale_where_the_cores_are_the_limit() -> Result<()> {
     let last = daemon.cycles()?.pop().expect("there were cycles");
     let whys: Vec<_> =
         last["decision"]["proposal"]["wants"].as_array().into_iter().flatten().map(|w| &w["why"]).collect();
-    ensure!(whys.iter().any(|why| *why == "Unscalable"), "it says that more would bring nothing: {whys:?}");
+    ensure!(
+        whys.iter().any(|why| *why == "Unscalable"),
+        "it says that more would bring nothing: {whys:?}; {}; {}",
+        last["decision"]["proposal"],
+        daemon.log()
+    );
     daemon.stop()
 }

@@ -52,7 +52,11 @@ async fn chain_takes_one_rescale_a_step_on_1_20() -> Result<()> {
 
 /// `control.md` section 6: 500, then 1500, then 400 records/s; 4 ms and 1 ms a record.
 async fn chain_takes_one_rescale_a_step(version: &str) -> Result<()> {
-    let flink = Flink::start(version, Options::default()).await?;
+    // Aligned checkpoints wait behind what is in flight, and so does a rescale that waits for one, or does again what came
+    // after it.
+    let options =
+        Options { config: vec![("execution.checkpointing.unaligned.enabled", "true")], ..Options::default() };
+    let flink = Flink::start(version, options).await?;
     let topic = Arc::new(flink.topic("orders")?);
     let job = flink.submit(&Job::chain(&topic).parallelism("parse", 3)).await?;
     flink.client().running_at(&job, PATIENCE, &[("parse", 3), ("enrich", 1)]).await?;
