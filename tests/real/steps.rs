@@ -54,8 +54,7 @@ async fn chain_takes_one_rescale_a_step_on_1_20() -> Result<()> {
 async fn chain_takes_one_rescale_a_step(version: &str) -> Result<()> {
     // Aligned checkpoints wait behind what is in flight, and so does a rescale that waits for one, or does again what came
     // after it.
-    let options =
-        Options { config: vec![("execution.checkpointing.unaligned.enabled", "true")], ..Options::default() };
+    let options = Options::default().with("execution.checkpointing.unaligned.enabled", "true");
     let flink = Flink::start(version, options).await?;
     let topic = Arc::new(flink.topic("orders")?);
     let job = flink.submit(&Job::chain(&topic).parallelism("parse", 3)).await?;
