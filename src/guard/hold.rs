@@ -72,7 +72,12 @@ pub enum Hold {
         /// Slot-seconds it would cost.
         cost: f64,
     },
-    /// The same rescale was tried and brought nothing.
+    /// The job has just grown for this load; what that brings is looked at first.
+    EffectAwaited {
+        /// When.
+        until: Timestamp,
+    },
+    /// The job has grown for this load, and it brought nothing.
     BroughtNothing {
         /// When it was tried.
         tried: Timestamp,
@@ -111,6 +116,7 @@ impl Hold {
             Self::ScaleDownStabilized { .. } => "ScaleDownStabilized",
             Self::BacklogStands { .. } => "BacklogStands",
             Self::NotWorthIt { .. } => "NotWorthIt",
+            Self::EffectAwaited { .. } => "EffectAwaited",
             Self::BroughtNothing { .. } => "BroughtNothing",
             Self::SlotsMissing { .. } => "SlotsMissing",
             Self::MechanismUnavailable { .. } => "MechanismUnavailable",
@@ -148,7 +154,12 @@ impl fmt::Display for Hold {
             Self::NotWorthIt { saved, cost } => {
                 write!(f, "it would save {saved:.0} slot-seconds and cost {cost:.0}")
             }
-            Self::BroughtNothing { tried } => write!(f, "the same was tried at {tried} and brought nothing"),
+            Self::EffectAwaited { until } => {
+                write!(f, "it has just grown for this load; what that brings is looked at at {until}")
+            }
+            Self::BroughtNothing { tried } => {
+                write!(f, "it grew for this load at {tried}, and that brought nothing")
+            }
             Self::SlotsMissing { needed, have } => {
                 write!(f, "{needed} slots are needed and {have} are there")
             }

@@ -135,13 +135,19 @@ fn slots(made: &Made) -> Option<Hold> {
     made.slots_have.map(|have| Hold::SlotsMissing { needed: made.plan.slots_after, have })
 }
 
+/// Growing again at the load for which the job has just grown: what that brought is looked at first, and where it brought
+/// nothing, as when the cores are the limit, other vertices would gain nothing either.
 fn brought_nothing(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
-    let same = |rescale: &&Rescale| {
-        rescale.brought.is_some_and(|share| share < BROUGHT_NOTHING)
-            && (plan.load - rescale.load).abs() <= rescale.load * OTHER_LOAD
-            && plan.changes.iter().all(|change| rescale.to.get(&change.vertex) == Some(&change.to))
-    };
-    c.ledger.rescales.iter().rev().find(same).map(|rescale| Hold::BroughtNothing { tried: rescale.at })
+    let last = c.ledger.last_applied().filter(|rescale| rescale.is_up())?;
+    if (plan.load - last.load).abs() > last.load * OTHER_LOAD {
+        return None;
+    }
+    if let Some(expected) = &c.ledger.expectation {
+        return Some(Hold::EffectAwaited { until: expected.check_at });
+    }
+    last.brought
+        .is_some_and(|share| share < BROUGHT_NOTHING)
+        .then_some(Hold::BroughtNothing { tried: last.at })
 }
 
 fn window(made: &Made) -> Option<Hold> {
@@ -165,7 +171,9 @@ fn not_worth_it(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Parallelism, RescaleEnd};
+    use std::collections::BTreeMap;
+
+    use crate::model::{Expectation, Parallelism, RescaleEnd};
     use crate::plan;
     use crate::policy::testing::{Job, policy, rescale};
     use crate::policy::{Budget, Span};
@@ -305,19 +313,26 @@ mod tests {
     }
 
     #[test]
-    fn the_same_that_brought_nothing_is_not_tried_again_at_the_same_load() {
-        for (brought, load, expected) in [
-            (Some(0.05), 1500.0, &["BroughtNothing"][..]),
-            (Some(0.5), 1500.0, &[]),
-            (None, 1500.0, &[]),
-            (Some(0.05), 1300.0, &[]),
+    fn what_a_rescale_brought_is_awaited_and_nothing_is_not_tried_again_at_the_same_load() {
+        for (brought, load, awaited, expected) in [
+            (Some(0.05), 1500.0, false, &["BroughtNothing"][..]),
+            (Some(0.5), 1500.0, false, &[]),
+            (None, 1500.0, false, &[]),
+            (Some(0.05), 1300.0, false, &[]),
+            (None, 1500.0, true, &["EffectAwaited"]),
+            (None, 1300.0, true, &[]),
         ] {
             let mut job = short();
             rescaled(&mut job, 3600, RescaleEnd::Done);
             let ids = job.snapshot.graph.vertices().iter().map(|v| v.id);
             let last = job.ledger.rescales.back_mut().expect("just added");
             (last.brought, last.load) = (brought, load);
-            last.to = ids.zip([1, 9, 3].map(Parallelism::clamped)).collect();
+            last.from = ids.clone().zip([1, 1, 1].map(Parallelism::clamped)).collect();
+            last.to = ids.zip([1, 3, 1].map(Parallelism::clamped)).collect();
+            job.ledger.expectation = awaited.then(|| Expectation {
+                check_at: job.now + Duration::from_secs(9),
+                capacity: BTreeMap::new(),
+            });
             assert_eq!(holds(&job, &policy()), expected, "{brought:?} at {load}");
         }
     }

@@ -10,7 +10,7 @@ use crate::model::{Attempt, Expectation, Parallelism, Rescale, RescaleEnd, Secon
 const SETTLES_WITHIN: Duration = Duration::from_secs(45);
 
 /// What a rescale brought is looked at when the job has run this long: a warm JVM, and a backlog worked off in part.
-const CHECKED_AFTER: Duration = Duration::from_mins(1);
+const CHECKED_AFTER: Duration = Duration::from_secs(30);
 
 /// How a rescale ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
