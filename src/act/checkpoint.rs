@@ -94,7 +94,16 @@ mod tests {
             snapshot.graph.vertices().iter().map(|vertex| vertex.id).zip(snapshot.parallelism()).collect();
         let to = from.iter().map(|(id, p)| (*id, Parallelism::clamped(u64::from(p.get()) + 1))).collect();
         let deadline = START + Duration::from_mins(5);
-        Attempt { job: snapshot.job, at: START, deadline, from, to, load: 1.0, expects: BTreeMap::new() }
+        Attempt {
+            job: snapshot.job,
+            at: START,
+            deadline,
+            from,
+            to,
+            last_running: None,
+            load: 1.0,
+            expects: BTreeMap::new(),
+        }
     }
 
     fn later(snapshot: &Snapshot, seconds: u64) -> Snapshot {

@@ -132,6 +132,8 @@ pub struct Attempt {
     pub from: BTreeMap<VertexId, Parallelism>,
     /// Parallelism of every vertex that was asked for.
     pub to: BTreeMap<VertexId, Parallelism>,
+    /// When the job was last seen to run at its old size, by the JobManager's clock.
+    pub last_running: Option<Timestamp>,
     /// Records/s that the sources were to take in when it was asked for.
     pub load: f64,
     /// Capacity in records/s of each vertex that grows: before, and as expected after.

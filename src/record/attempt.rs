@@ -39,18 +39,27 @@ pub(super) fn ended(attempt: &Attempt, snapshot: &Snapshot) -> Option<Ended> {
         sizes().all(|(id, p)| wanted.get(&id) == Some(&p))
     };
     if all_as(&attempt.to) {
-        return Some(Ended { end: RescaleEnd::Done, downtime: downtime(snapshot) });
+        return Some(Ended { end: RescaleEnd::Done, downtime: downtime(attempt, snapshot) });
     }
     let settled =
         snapshot.running_since.is_some_and(|since| snapshot.flink_now.since(since) > SETTLES_WITHIN);
     (!all_as(&attempt.from) && settled)
-        .then(|| Ended { end: RescaleEnd::Partial, downtime: downtime(snapshot) })
+        .then(|| Ended { end: RescaleEnd::Partial, downtime: downtime(attempt, snapshot) })
 }
 
-/// For how long the job did not run when it last restarted, by the JobManager's clock.
-fn downtime(snapshot: &Snapshot) -> Option<Seconds> {
-    let (stopped, started) = (snapshot.restarting_since?, snapshot.running_since?);
+/// For how long the job did not run, by the JobManager's clock. The adaptive scheduler does not tell when it stopped (1.18 to
+/// 2.3 leave `timestamps.RESTARTING` at 0), so this is from when it was last seen to run: at most a poll too long.
+fn downtime(attempt: &Attempt, snapshot: &Snapshot) -> Option<Seconds> {
+    let started = snapshot.running_since?;
+    let stopped = snapshot.restarting_since.max(attempt.last_running)?;
     (started >= stopped).then(|| Seconds::new(started.since(stopped).as_secs_f64()).ok())?
+}
+
+/// Whether the job still runs as it did before the rescale.
+pub(super) fn runs_as_before(attempt: &Attempt, snapshot: &Snapshot) -> bool {
+    let size = |index: usize| attempt.from.get(&snapshot.graph.vertices()[index].id).copied();
+    snapshot.is_fully_running()
+        && (0..snapshot.graph.len()).all(|index| size(index) == Some(snapshot.vertices[index].parallelism))
 }
 
 /// What carrying a plan out says of the rescale; `None` when it is still under way.
@@ -72,6 +81,72 @@ pub(super) fn expectation(attempt: &Attempt, ended: Ended, now: Timestamp) -> Op
 
 /// The ended rescale.
 pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale {
-    let Attempt { job: _, at, deadline: _, from, to, load, expects: _ } = attempt;
+    let Attempt { job: _, at, deadline: _, from, to, last_running: _, load, expects: _ } = attempt;
     Rescale { at, ended: now, end: ended.end, from, to, downtime: ended.downtime, load, brought: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{JobId, JobState};
+    use crate::policy::testing::{Job, START};
+
+    /// From 3 to 9 subtasks of `v1`, asked for at the start, when the job was last seen to run.
+    fn attempt(job: &Job) -> Attempt {
+        let ids = || job.snapshot.graph.vertices().iter().map(|vertex| vertex.id);
+        let sizes = |of: [u64; 2]| ids().zip(of.map(Parallelism::clamped)).collect();
+        Attempt {
+            job: job.snapshot.job,
+            at: START,
+            deadline: START + Duration::from_mins(5),
+            from: sizes([1, 3]),
+            to: sizes([1, 9]),
+            last_running: Some(START),
+            load: 0.0,
+            expects: std::collections::BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn ends_as_what_is_seen_of_the_job_says() {
+        use RescaleEnd::{Done, Partial, Superseded};
+        type Change = fn(&mut Snapshot);
+        let rows: [(&str, u64, Change, Option<RescaleEnd>); 8] = [
+            ("as before", 3, |_| {}, None),
+            ("the new size", 9, |_| {}, Some(Done)),
+            ("the new size, not all up yet", 9, |s| s.vertices[1].running = 8, None),
+            ("another size, just started", 6, |_| {}, None),
+            (
+                "another size, for a minute",
+                6,
+                |s| s.flink_now = START + Duration::from_secs(63),
+                Some(Partial),
+            ),
+            ("another job", 3, |s| s.job = JobId::from_bits(9), Some(Superseded)),
+            ("stopped", 3, |s| s.state = JobState::Canceled, Some(Superseded)),
+            ("restarting", 9, |s| s.state = JobState::Restarting, None),
+        ];
+        for (what, size, change, expected) in rows {
+            let attempt = attempt(&Job::chain(&[(1, 0.0), (3, 0.004)]));
+            let mut snapshot = Job::chain(&[(1, 0.0), (size, 0.004)]).snapshot;
+            snapshot.running_since = Some(START + Duration::from_secs(2));
+            change(&mut snapshot);
+            assert_eq!(ended(&attempt, &snapshot).map(|ended| ended.end), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn the_downtime_is_from_when_it_was_last_seen_to_run() {
+        let attempt = attempt(&Job::chain(&[(1, 0.0), (3, 0.004)]));
+        for (running_since, restarting_since, seconds) in
+            [(2_500, None, Some(2.5)), (2_500, Some(2_000), Some(0.5)), (-1_000, None, None)]
+        {
+            let at = |millis| Timestamp::from_millis(START.as_millis() + millis);
+            let mut snapshot = Job::chain(&[(1, 0.0), (9, 0.004)]).snapshot;
+            snapshot.running_since = Some(at(running_since));
+            snapshot.restarting_since = restarting_since.map(at);
+            let got = ended(&attempt, &snapshot).expect("it is done").downtime.map(Seconds::get);
+            assert_eq!(got, seconds, "{running_since} {restarting_since:?}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::Outcome;
 use super::attempt::{self, Ended};
 use crate::decide::{Decision, decide};
 use crate::guard::Approved;
-use crate::model::{Attempt, Ledger, Observation, Timestamp};
+use crate::model::{Attempt, Ledger, Observation, Snapshot, Timestamp};
 use crate::policy::Policy;
 use crate::signals::History;
 
@@ -40,17 +40,23 @@ impl State {
             if before.is_some_and(|(_, graph)| graph != snapshot.graph) {
                 learn::forget_graph(&mut self.ledger, snapshot);
             }
-            if let Some(ended) =
-                self.ledger.attempt.as_ref().and_then(|attempt| attempt::ended(attempt, snapshot))
-            {
-                self.conclude(ended, now);
-            }
+            self.follow_attempt(snapshot, now);
         }
         let decision = decide(&self.history, policy, &self.ledger, now);
         if let Some(snapshot) = self.history.last() {
             learn::from_decision(&mut self.ledger, &decision, snapshot, policy);
         }
         decision
+    }
+
+    /// What was seen of the job, for the rescale that is under way.
+    fn follow_attempt(&mut self, snapshot: &Snapshot, now: Timestamp) {
+        let Some(attempt) = &mut self.ledger.attempt else { return };
+        if let Some(ended) = attempt::ended(attempt, snapshot) {
+            self.conclude(ended, now);
+        } else if attempt::runs_as_before(attempt, snapshot) {
+            attempt.last_running = Some(snapshot.flink_now);
+        }
     }
 
     /// Notes that an approved plan is about to be carried out. To be kept for good before anything is asked of Flink.
@@ -66,6 +72,7 @@ impl State {
             deadline: now + GIVEN_UP_AFTER,
             from: sizes(|change| change.from),
             to: sizes(|change| change.to),
+            last_running: self.history.last().map(|snapshot| snapshot.flink_now),
             load: plan.load,
             expects: growing
                 .filter_map(|change| Some((change.vertex, (change.capacity_before?, change.capacity_after?))))

@@ -344,6 +344,7 @@ async fn takes_back_what_did_not_come_about() {
         from: world.sizes([2, 3, 1, 1]),
         to: world.sizes([2, 6, 2, 1]),
         load: 1.0,
+        last_running: None,
         expects: BTreeMap::new(),
     };
     for (asked_for, put, kind, puts) in [
