@@ -211,7 +211,8 @@ pub struct Snapshot {
     pub state: JobState,
     /// `timestamps.RUNNING`, by the JobManager's clock: when the job last became RUNNING; `None` when it never was.
     pub running_since: Option<Timestamp>,
-    /// `timestamps.RESTARTING`, by the JobManager's clock: when it last left RUNNING to start again.
+    /// When the job last stopped to start again, by the JobManager's clock: `timestamps.RESTARTING` while it is in that
+    /// state. Flink forgets that when the last old subtask is gone; from then on it is `timestamps.CREATED`, that moment.
     pub restarting_since: Option<Timestamp>,
     /// `now`, by the JobManager's clock.
     pub flink_now: Timestamp,

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::Outcome;
-use crate::model::{Attempt, Expectation, Parallelism, Rescale, RescaleEnd, Seconds, Snapshot, Timestamp};
+use crate::model::{
+    Attempt, Expectation, Parallelism, Reading, Rescale, RescaleEnd, Seconds, Snapshot, Timestamp,
+};
 
 /// A job that runs at a size that was not asked for is given this long to go on to the one that was: the adaptive
 /// scheduler starts with the slots it has and takes more as they come, 30 s apart at the least.
@@ -47,12 +49,24 @@ pub(super) fn ended(attempt: &Attempt, snapshot: &Snapshot) -> Option<Ended> {
         .then(|| Ended { end: RescaleEnd::Partial, downtime: downtime(attempt, snapshot) })
 }
 
-/// For how long the job did not run, by the JobManager's clock. The adaptive scheduler does not tell when it stopped (1.18 to
-/// 2.3 leave `timestamps.RESTARTING` at 0), so this is from when it was last seen to run: at most a poll too long.
+/// For how long the job worked on nothing, by the JobManager's clock.
+///
+/// From when it stopped, as far as Flink remembers, or when it was last seen to run: at most a poll too long. Flink says when
+/// it began to deploy the new subtasks, not when they had loaded their state and ran; their counters do, for they cover just
+/// the time since. They are a second or so older than the answer, which errs on the long side too.
 fn downtime(attempt: &Attempt, snapshot: &Snapshot) -> Option<Seconds> {
-    let started = snapshot.running_since?;
     let stopped = snapshot.restarting_since.max(attempt.last_running)?;
+    let clocks = snapshot.vertices.iter().map(clock).collect::<Option<Vec<_>>>();
+    // Without counters it did not run for longer than until now.
+    let counted = clocks.and_then(|clocks| clocks.into_iter().min()).unwrap_or_default();
+    let started = (snapshot.flink_now - counted).max(snapshot.running_since?);
     (started >= stopped).then(|| Seconds::new(started.since(stopped).as_secs_f64()).ok())?
+}
+
+/// The time that a vertex's counters cover: each subtask is busy, idle or back-pressured at any moment.
+fn clock(reading: &Reading) -> Option<Duration> {
+    let millis = reading.busy_ms?.checked_add(reading.idle_ms?)?.checked_add(reading.back_pressured_ms?)?;
+    Some(Duration::from_millis(millis / u64::from(reading.parallelism.get())))
 }
 
 /// Whether the job still runs as it did before the rescale.
@@ -147,6 +161,32 @@ mod tests {
             snapshot.restarting_since = restarting_since.map(at);
             let got = ended(&attempt, &snapshot).expect("it is done").downtime.map(Seconds::get);
             assert_eq!(got, seconds, "{running_since} {restarting_since:?}");
+        }
+    }
+
+    #[test]
+    fn the_downtime_ends_when_the_counters_begin() {
+        let attempt = attempt(&Job::chain(&[(1, 0.0), (3, 0.004)]));
+        let at = |seconds| START + Duration::from_secs(seconds);
+        for (stopped, deployed, counters, seconds) in [
+            // Deployed at once, loading state for 20 s, counting for 30 s.
+            (50, 50, Some(30), 20.0),
+            // No counters yet: as long as it was not seen to run.
+            (96, 97, None, 4.0),
+            // Counters that are older than the job are of no use.
+            (90, 91, Some(300), 1.0),
+        ] {
+            let mut snapshot = Job::chain(&[(1, 0.0), (9, 0.004)]).snapshot;
+            snapshot.flink_now = at(100);
+            snapshot.restarting_since = Some(at(stopped));
+            snapshot.running_since = Some(at(deployed));
+            for reading in &mut snapshot.vertices {
+                let all = counters.map(|seconds| seconds * 1000 * u64::from(reading.parallelism.get()));
+                (reading.busy_ms, reading.idle_ms) = (all.map(|ms| ms / 4), all.map(|ms| ms - ms / 4));
+                reading.back_pressured_ms = all.map(|_| 0);
+            }
+            let got = ended(&attempt, &snapshot).expect("it is done").downtime.map(Seconds::get);
+            assert_eq!(got, Some(seconds), "{stopped} {deployed} {counters:?}");
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) struct JobView {
     pub(crate) state: JobState,
     /// When it last became RUNNING.
     pub(crate) running_since: Option<Timestamp>,
-    /// When it last left RUNNING to start again.
+    /// When it last stopped to start again, as far as Flink remembers.
     pub(crate) restarting_since: Option<Timestamp>,
     /// The JobManager's clock.
     pub(crate) now: Timestamp,
@@ -68,6 +68,8 @@ struct RawTimestamps {
     running: i64,
     #[serde(default)]
     restarting: i64,
+    #[serde(default)]
+    created: i64,
 }
 
 #[derive(Deserialize)]
@@ -138,7 +140,8 @@ impl Answer<'_> for JobView {
             id: raw.jid,
             state: raw.state,
             running_since: moment(raw.timestamps.running),
-            restarting_since: moment(raw.timestamps.restarting),
+            // A restart makes a new graph, which knows only of its own beginning.
+            restarting_since: moment(raw.timestamps.restarting).or(moment(raw.timestamps.created)),
             now: Timestamp::from_millis(raw.now),
             scheduler: raw.scheduler_type.as_deref().map(|name| match name {
                 "Adaptive" => JobScheduler::Adaptive,

@@ -43,6 +43,21 @@ fn reads_a_job_of_every_version() {
 }
 
 #[test]
+fn a_restart_is_remembered_by_when_the_new_graph_was_made() {
+    for version in VERSIONS.into_iter().filter(|version| *version >= "1.18") {
+        let (before, after) = (job(version, "job-running"), job(version, "job-rescaled"));
+        let raw: Value = serde_json::from_str(&fixture(version, "job-rescaled")).expect("json");
+        assert_eq!(raw["timestamps"]["RESTARTING"], 0, "{version}");
+        let (stopped, started) = (after.restarting_since, after.running_since);
+        assert!(before.running_since < stopped && stopped <= started, "{version}: {stopped:?} {started:?}");
+    }
+    let mut raw: Value = serde_json::from_str(&fixture("2.3.0", "job-running")).expect("json");
+    raw["timestamps"]["RESTARTING"] = json!(1_795_373_999_000_i64);
+    let view = JobView::read(raw.to_string().as_bytes()).expect("a job");
+    assert_eq!(view.restarting_since.map(crate::model::Timestamp::as_millis), Some(1_795_373_999_000));
+}
+
+#[test]
 fn what_is_not_known_yet_is_none() {
     for version in VERSIONS {
         let text = fixture(version, "job-fresh");
