@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::load::Curve;
 use super::scenario::{EdgeScenario, Scenario};
 use super::station::{Station, UNLIMITED, whole};
+use super::store::Known;
 use crate::model::{Graph, Ship};
 
 /// Milliseconds of one step. Longer is faster and coarser: bursts, restarts and faults fall on its grid.
@@ -82,8 +83,9 @@ pub(super) struct Flow {
 impl Flow {
     pub(super) fn new(scenario: &Scenario, graph: Arc<Graph>, loads: Vec<Option<Curve>>) -> Self {
         let keyed = |v: usize| graph.inputs(v).iter().any(|&e| graph.edges()[e].ship == Ship::Hash);
-        let stations =
-            scenario.vertices.iter().enumerate().map(|(v, spec)| Station::new(spec, keyed(v))).collect();
+        let version = scenario.flink_version;
+        let station = |(v, spec)| Station::new(spec, keyed(v), version);
+        let stations = scenario.vertices.iter().enumerate().map(station).collect();
         let channel = |edge: &EdgeScenario| Channel {
             selectivity: edge.selectivity,
             per_subtask: edge.buffer,
@@ -101,10 +103,17 @@ impl Flow {
         Self { graph, stations, channels, outside, source_of }
     }
 
-    /// Records that wait for a vertex, where it is a source that says so.
-    pub(super) fn reported_pending(&self, v: usize) -> Option<u64> {
-        let source = self.source_of[v].filter(|_| self.stations[v].reports_pending)?;
-        Some(whole(self.outside[source].pending()))
+    /// What a fetch of metrics finds of a vertex that started so many milliseconds ago.
+    pub(super) fn known(&self, v: usize, attempt: u32, since_start: u64) -> Known {
+        let station = &self.stations[v];
+        let source = self.source_of[v].filter(|_| station.reports_pending);
+        Known {
+            attempt: Some(attempt),
+            parallelism: station.parallelism,
+            uneven: station.uneven,
+            counters: station.counters(since_start),
+            pending: source.map(|source| whole(self.outside[source].pending())),
+        }
     }
 
     /// Starts all vertices at these sizes.

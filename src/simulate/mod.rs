@@ -19,6 +19,7 @@ mod model_tests;
 mod property_tests;
 mod random;
 mod refused;
+pub mod rest;
 mod scenario;
 pub mod scenarios;
 mod scheduler;

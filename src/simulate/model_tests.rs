@@ -192,8 +192,10 @@ fn a_source_says_what_its_connector_lets_it_say() {
     let mut scenario = chain(Load::constant(100.0), &[(1.0, 1)]);
     let reading = |scenario: &Scenario| see(&mut start(scenario)).vertices.swap_remove(0);
     let said = reading(&scenario);
-    assert_eq!((said.read_records, said.pending_records), (Some(0), Some(0)));
+    assert_eq!((said.read_records, said.pending_records), (Some(1000), Some(0)));
     assert!(said.idle_ms > said.busy_ms);
+    let old = Scenario { flink_version: "1.20.5".parse().expect("a version"), ..scenario.clone() };
+    assert_eq!(reading(&old).read_records, Some(0), "not before 2.0");
     let source = |scenario: &mut Scenario, change: fn(&mut SourceScenario)| {
         change(scenario.vertices[0].source.as_mut().expect("a source"));
     };

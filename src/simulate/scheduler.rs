@@ -221,6 +221,8 @@ impl Scheduler {
                 // It goes on from when it was due, not from the step that notices: delays must not add up.
                 self.phase = Phase::Waiting { since: until, hurry };
                 self.times.created = until;
+                // The new graph remembers only when the job was submitted; so Flink itself forgets these.
+                (self.times.running, self.times.restarting) = (None, None);
                 self.wait(until, until, hurry, slots);
                 None
             }

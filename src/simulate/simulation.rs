@@ -8,13 +8,13 @@ use super::flow::{Flow, STEP_MS};
 use super::lag::Arrivals;
 use super::random;
 use super::refused::Refused;
+use super::rest::{Archived, Asked};
 use super::scenario::{Fault, FaultKind, Scenario, SchedulerKind};
 use super::scheduler::{Family, RestartTimes, Scheduler, Turn};
 use super::slots::Groups;
-use super::station::Counters;
 use super::store::{Known, Store};
 use super::view::Cached;
-use crate::model::{Graph, JobId, JobState, Timestamp, VertexId};
+use crate::model::{Graph, JobId, Timestamp, VertexId};
 use crate::policy::Span;
 
 /// 2026-01-01T00:00:00Z, when a simulation begins unless told otherwise.
@@ -41,13 +41,15 @@ pub struct Simulation {
     pub(super) cached: Option<Cached>,
     pub(super) job: JobId,
     /// Jobs that have ended before this one.
-    pub(super) ended: Vec<(JobId, JobState)>,
+    pub(super) ended: Vec<Archived>,
+    /// Checkpoints that somebody asked for over REST.
+    pub(super) asked: Vec<Asked>,
     /// How often the vertices were started; tells the counters of one start from those of another.
     pub(super) attempt: u32,
     /// When the vertices last started; `None` while they do not run.
     pub(super) started: Option<u64>,
     /// What the counters said when the vertices stopped, if they had run.
-    pub(super) last_words: Option<Vec<Counters>>,
+    pub(super) last_words: Option<Vec<Known>>,
     pub(super) taskmanagers: u32,
     /// Slots that the job has given up and until when they stay with it.
     lingering: (u32, u64),
@@ -91,6 +93,7 @@ impl Simulation {
             cached: None,
             job: job_id(scenario, 0),
             ended: Vec::new(),
+            asked: Vec::new(),
             attempt: 0,
             started: None,
             last_words: None,
@@ -193,11 +196,10 @@ impl Simulation {
                 self.checkpoints.start(at);
             }
             Some(Turn::Stopped) => {
-                let stations = &self.flow.stations;
-                self.last_words = self
-                    .started
-                    .take()
-                    .map(|started| stations.iter().map(|station| station.counters(at - started)).collect());
+                let (flow, attempt) = (&self.flow, self.attempt);
+                let known =
+                    |started| (0..flow.stations.len()).map(move |v| flow.known(v, attempt, at - started));
+                self.last_words = self.started.take().map(|started| known(started).collect());
                 if self.last_words.is_some() {
                     self.lingering = (self.scheduler.held(u32::MAX), at + SLOT_IDLE_MS);
                 }
@@ -266,7 +268,8 @@ impl Simulation {
 
     fn resubmit(&mut self, at: u64) {
         self.cancel(at);
-        self.ended.push((self.job, self.scheduler.state()));
+        let archived = self.archive();
+        self.ended.push(archived);
         self.job = job_id(&self.scenario, self.ended.len());
         self.scheduler = submit(&self.scenario, &self.graph, at);
         self.checkpoints = Checkpoints::new(self.scenario.checkpoints, self.flow.positions());
@@ -307,22 +310,28 @@ impl Simulation {
         self.store.fetch(now, |v| match self.started {
             _ if unread == Some(v) => None,
             None => Some(Known::default()),
-            Some(started) => Some(Known {
-                attempt: Some(attempt),
-                counters: flow.stations[v].counters(done - started),
-                pending: flow.reported_pending(v),
-            }),
+            Some(started) => Some(flow.known(v, attempt, done - started)),
         });
     }
 
-    /// Whether no request gets through now.
+    /// Whether no observation and no request has success now.
     pub(super) fn is_unreachable(&self) -> bool {
+        self.is_leaderless() || self.is_cut_off()
+    }
+
+    /// Whether there is no JobManager now.
+    pub(super) fn is_leaderless(&self) -> bool {
+        self.jobmanager_back.is_some()
+    }
+
+    /// Whether no request gets through to the JobManager now.
+    pub(super) fn is_cut_off(&self) -> bool {
         let now = self.now;
         let cut = |fault: &Fault| match fault.what {
             FaultKind::Unreachable { lasts } => is_on(fault.at, lasts, now),
             _ => false,
         };
-        self.jobmanager_back.is_some() || self.scenario.faults.iter().any(cut)
+        self.scenario.faults.iter().any(cut)
     }
 
     /// Whether this version knows resource requirements.

@@ -2,6 +2,7 @@
 
 use super::flow::STEP_MS;
 use super::scenario::{ColdStart, VertexScenario, Waiting, Window};
+use crate::model::FlinkVersion;
 
 /// Records per step that stand for "as many as there are": infinities would turn to NaN when multiplied by zero.
 pub(super) const UNLIMITED: f64 = 1e15;
@@ -19,6 +20,8 @@ pub(super) struct Station {
     cold_start: Option<ColdStart>,
     max_rate: f64,
     waiting: Option<Waiting>,
+    /// Whether its task counts what it takes in.
+    counts_input: bool,
     pub(super) reports_pending: bool,
     pub(super) window: Option<WindowState>,
 
@@ -76,7 +79,7 @@ pub(super) struct Counters {
 }
 
 impl Station {
-    pub(super) fn new(vertex: &VertexScenario, keyed: bool) -> Self {
+    pub(super) fn new(vertex: &VertexScenario, keyed: bool, version: FlinkVersion) -> Self {
         let source = vertex.source.as_ref();
         let window = vertex.window.map(|Window { every, keys }| WindowState {
             every_ms: u64::try_from(every.get().as_millis()).unwrap_or(u64::MAX),
@@ -93,6 +96,8 @@ impl Station {
             cold_start: vertex.cold_start,
             max_rate: source.and_then(|s| s.max_rate_per_subtask).unwrap_or(f64::INFINITY),
             waiting: source.map(|s| s.waiting),
+            // The tasks of sources count what they read from 2.0 on.
+            counts_input: source.is_none() || version.major >= 2,
             reports_pending: source.is_some_and(|s| s.reports_pending),
             window,
             parallelism: 0,
@@ -192,7 +197,7 @@ impl Station {
         let idle_ms = whole(self.idle * 1000.0).min(all);
         let back_pressured_ms = whole(self.back_pressured * 1000.0).min(all - idle_ms);
         let busy_ms = (self.waiting != Some(Waiting::Unknown)).then_some(all - idle_ms - back_pressured_ms);
-        let read = if self.waiting.is_some() { 0 } else { whole(self.read) };
+        let read = if self.counts_input { whole(self.read) } else { 0 };
         Counters { read, written: whole(self.written), busy_ms, idle_ms, back_pressured_ms }
     }
 }

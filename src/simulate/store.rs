@@ -3,10 +3,14 @@
 use super::station::Counters;
 
 /// What the store knows of one vertex.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Known {
     /// The start of the vertex that it is of; `None` when nothing was ever fetched.
     pub(super) attempt: Option<u32>,
+    /// Its subtasks then.
+    pub(super) parallelism: u32,
+    /// Load of the busiest of them over their mean.
+    pub(super) uneven: f64,
     pub(super) counters: Counters,
     /// Records that wait for a source, where it says so.
     pub(super) pending: Option<u64>,
@@ -39,6 +43,17 @@ impl Store {
         if self.new.at.is_some_and(|at| at < now) { &self.new.vertices } else { &self.old.vertices }
     }
 
+    /// What was fetched before what a request at `now` is told; `None` when nothing was, or it is not kept any more.
+    pub(super) fn before(&self, now: u64) -> Option<&[Known]> {
+        let kept = self.old.at.is_some() && self.new.at.is_some_and(|at| at < now);
+        kept.then_some(self.old.vertices.as_slice())
+    }
+
+    /// Whether anything was fetched that a request at `now` could be told.
+    pub(super) fn has_answer(&self, now: u64) -> bool {
+        self.old.at.is_some() || self.new.at.is_some_and(|at| at < now)
+    }
+
     /// Whether a request at `now` begins a fetch.
     pub(super) fn is_due(&self, now: u64) -> bool {
         self.new.at.is_none_or(|at| now.saturating_sub(at) > self.update_interval)
@@ -64,7 +79,7 @@ mod tests {
     use super::*;
 
     fn known(read: u64) -> Known {
-        Known { attempt: Some(1), counters: Counters { read, ..Counters::default() }, pending: None }
+        Known { attempt: Some(1), counters: Counters { read, ..Counters::default() }, ..Known::default() }
     }
 
     #[test]
@@ -74,12 +89,13 @@ mod tests {
         assert!(store.is_due(0));
         store.fetch(0, |_| Some(known(7)));
         assert_eq!(read(&store, 0), 0, "not the request that began it");
-        assert_eq!(read(&store, 1000), 7);
+        assert_eq!((read(&store, 1000), store.before(1000)), (7, None));
         assert!(!store.is_due(10_000));
         assert!(store.is_due(10_001));
         store.fetch(12_000, |_| Some(known(9)));
         assert_eq!(read(&store, 12_000), 7);
         assert_eq!(read(&store, 12_001), 9);
+        assert_eq!(store.before(12_001).map(|known| known[0].counters.read), Some(7));
         store.fetch(30_000, |_| None);
         assert_eq!(read(&store, 30_001), 9, "what cannot be read stays as it was");
         store.clear();

@@ -19,20 +19,25 @@ const PATIENCE_MS: u64 = 10_000;
 pub(super) struct Cached {
     at: u64,
     pub(super) state: JobState,
+    pub(super) phase: Phase,
     pub(super) times: StateTimes,
     pub(super) parallelism: Vec<Parallelism>,
-    pub(super) vertices: VerticesAre,
+    /// The start that its vertices are of, or will be of.
+    pub(super) attempt: u32,
+    /// When its vertices began to run.
+    pub(super) started: Option<u64>,
 }
 
-/// What the vertices of a cached answer are doing: where their counters are to be found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum VerticesAre {
-    /// Not running yet: nothing is known of them.
-    Coming,
-    /// Running since this start; the metric store knows.
-    Running(u32),
-    /// Stopped, and their last words are known.
-    Stopped,
+impl Cached {
+    /// When its vertices began to be deployed.
+    pub(super) fn deployed(&self) -> Option<u64> {
+        self.times.running
+    }
+
+    /// When its vertices were stopped.
+    pub(super) fn stopped(&self) -> Option<u64> {
+        self.times.ended.or(self.times.restarting)
+    }
 }
 
 /// What is so, whatever Flink says of it; for tables and scores.
@@ -159,7 +164,9 @@ impl Simulation {
             name: self.scenario.name.clone(),
             state: cached.state,
             running_since: cached.times.running.map(|at| self.flink_moment(at)),
-            restarting_since: cached.times.restarting.map(|at| self.flink_moment(at)),
+            restarting_since: Some(
+                self.flink_moment(cached.times.restarting.unwrap_or(cached.times.created)),
+            ),
             flink_now: self.flink_moment(self.now.saturating_sub(delay)),
             cluster: self.cluster(),
             slots: Some(self.slots()),
@@ -172,7 +179,7 @@ impl Simulation {
 
     fn reading(&self, cached: &Cached, v: usize) -> Reading {
         let parallelism = cached.parallelism[v];
-        let running = if let VerticesAre::Running(_) = cached.vertices { parallelism.get() } else { 0 };
+        let running = if cached.phase == Phase::Running { parallelism.get() } else { 0 };
         let known = self.known(cached, v);
         let counters = known.attempt.map(|_| known.counters);
         Reading {
@@ -189,35 +196,37 @@ impl Simulation {
 
     /// What a request now is told of a vertex: its counters of the start that the cached graph shows, if they are known.
     pub(super) fn known(&self, cached: &Cached, v: usize) -> Known {
-        match cached.vertices {
-            VerticesAre::Coming => Known::default(),
-            VerticesAre::Running(attempt) => {
-                let known = self.store.answer(self.now)[v];
-                if known.attempt == Some(attempt) { known } else { Known::default() }
-            }
-            VerticesAre::Stopped => self.last_words.as_ref().map_or(Known::default(), |words| Known {
-                attempt: Some(self.attempt),
-                counters: words[v],
-                pending: None,
-            }),
-        }
+        let known = match cached.phase {
+            Phase::Running => self.store.answer(self.now)[v],
+            Phase::Stopping { .. } | Phase::Ended(_) => match &self.last_words {
+                Some(words) => Known { pending: None, ..words[v] },
+                None => Known::default(),
+            },
+            Phase::Waiting { .. } | Phase::Deploying { .. } | Phase::Orphaned => Known::default(),
+        };
+        if known.attempt == Some(cached.attempt) { known } else { Known::default() }
     }
 
     /// The graph as a request now is told of it, out of the cache where it is fresh enough; to be put back after use.
     pub(super) fn take_cached(&mut self) -> Cached {
         let refresh = millis(self.scenario.metrics.refresh_interval);
         let fresh = self.cached.take().filter(|cached| self.now < cached.at.saturating_add(refresh));
-        fresh.unwrap_or_else(|| Cached {
+        fresh.unwrap_or_else(|| self.fresh_look())
+    }
+
+    /// The graph as it is now.
+    pub(super) fn fresh_look(&self) -> Cached {
+        let phase = self.scheduler.phase;
+        let coming = matches!(phase, Phase::Waiting { .. } | Phase::Deploying { .. } | Phase::Orphaned);
+        Cached {
             at: self.now,
             state: self.scheduler.state(),
+            phase,
             times: self.scheduler.times,
             parallelism: self.scheduler.parallelism.iter().map(|&p| Parallelism::clamped(p.into())).collect(),
-            vertices: match self.scheduler.phase {
-                Phase::Running => VerticesAre::Running(self.attempt),
-                Phase::Stopping { .. } | Phase::Ended(_) => VerticesAre::Stopped,
-                Phase::Waiting { .. } | Phase::Deploying { .. } | Phase::Orphaned => VerticesAre::Coming,
-            },
-        })
+            attempt: self.attempt + u32::from(coming),
+            started: self.started,
+        }
     }
 
     /// What the cluster is.

@@ -10,6 +10,9 @@ use serde_json::Value;
 
 use crate::testbed::{Client, Flink, Job, Options, until};
 
+#[path = "record_rest.rs"]
+mod record_rest;
+
 const VERSIONS: &str = "1.17.2 1.18.1 1.19.3 1.20.5 2.0.2 2.1.3 2.2.1 2.3.0";
 const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -84,6 +87,7 @@ async fn record(version: &str) -> Result<()> {
     ] {
         files.record(name, path).await?;
     }
+    record_rest::record(&files, &job, &vertices).await?;
     // Flink 1.17 knows no resource requirements.
     if client.get_any(&format!("{path}/resource-requirements")).await?.0 == 200 {
         trace_rescale(&files, &job).await?;

@@ -70,6 +70,13 @@ impl Client {
         Ok((answer.status(), answer.text().await?))
     }
 
+    /// Any request with any body: the status and the body of the answer, whatever they are.
+    pub async fn send_any(&self, method: Method, path: &str, body: &str) -> Result<(StatusCode, String)> {
+        let request = self.request(method, path).header("content-type", "application/json");
+        let answer = request.body(body.to_owned()).send().await?;
+        Ok((answer.status(), answer.text().await?))
+    }
+
     /// PUT of a JSON body.
     pub async fn put(&self, path: &str, body: &Value) -> Result<Value> {
         self.expect(path, self.request(Method::PUT, path).json(body)).await
