@@ -23,5 +23,7 @@ pub mod observe;
 pub mod plan;
 pub mod policy;
 pub mod record;
+#[cfg(feature = "daemon")]
+pub mod serve;
 pub mod signals;
 pub mod simulate;
