@@ -55,12 +55,14 @@ pub(super) fn ended(attempt: &Attempt, snapshot: &Snapshot) -> Option<Ended> {
 /// it began to deploy the new subtasks, not when they had loaded their state and ran; their counters do, for they cover just
 /// the time since. They are a second or so older than the answer, which errs on the long side too.
 fn downtime(attempt: &Attempt, snapshot: &Snapshot) -> Option<Seconds> {
-    let stopped = snapshot.restarting_since.max(attempt.last_running)?;
+    let deployed = snapshot.running_since?;
+    let stopped =
+        snapshot.restarting_since.max(attempt.last_running).filter(|stopped| *stopped <= deployed)?;
     let clocks = snapshot.vertices.iter().map(clock).collect::<Option<Vec<_>>>();
     // Without counters it did not run for longer than until now.
     let counted = clocks.and_then(|clocks| clocks.into_iter().min()).unwrap_or_default();
-    let started = (snapshot.flink_now - counted).max(snapshot.running_since?);
-    (started >= stopped).then(|| Seconds::new(started.since(stopped).as_secs_f64()).ok())?
+    let started = (snapshot.flink_now - counted).max(deployed);
+    Seconds::new(started.since(stopped).as_secs_f64()).ok()
 }
 
 /// The time that a vertex's counters cover: each subtask is busy, idle or back-pressured at any moment.
