@@ -158,6 +158,7 @@ mod tests {
         let path = dir.path().join("jobs.yaml");
         fs::write(&path, text)?;
         let time = || {
+            #[expect(clippy::disallowed_methods, reason = "what is measured is the time")]
             let start = Instant::now();
             let config = config(std::slice::from_ref(&path), None);
             assert_eq!(config.map(|config| config.autoscalers.len()).ok(), Some(40));

@@ -81,7 +81,7 @@ impl<'a> Checker<'a> {
                             self.value_or("; write `{}` for the defaults", schema, value, &path.field(key));
                         }
                         None if entries.len() == 1 => {
-                            self.note(*at, path, unknown(noun, key, all.iter().copied()))
+                            self.note(*at, path, unknown(noun, key, all.iter().copied()));
                         }
                         None => {}
                     }

@@ -71,15 +71,13 @@ pub fn load_policy(file: &Source) -> Result<ScalingPolicy, ConfigErrors> {
         );
     }
     let policy: Option<ScalingPolicy> = first.and_then(|document| document.typed(&mut errors));
-    match policy {
-        Some(policy) => ConfigErrors::unless_any(errors, policy),
-        None => {
-            if errors.is_empty() {
-                errors.push(file.error(Position::START, "", Problem::Nothing(POLICY)));
-            }
-            Err(ConfigErrors::all(errors))
-        }
+    if let Some(policy) = policy {
+        return ConfigErrors::unless_any(errors, policy);
     }
+    if errors.is_empty() {
+        errors.push(file.error(Position::START, "", Problem::Nothing(POLICY)));
+    }
+    Err(ConfigErrors::all(errors))
 }
 
 pub(super) const AUTOSCALER: &str = "FlinkAutoscaler";
@@ -104,7 +102,7 @@ fn read(files: &[Source]) -> (Vec<Document<'_>>, Vec<ConfigError>) {
     (documents, errors)
 }
 
-impl<'s> Document<'s> {
+impl Document<'_> {
     pub(super) fn kind(&self) -> Option<&str> {
         self.root.get("kind")?.text()
     }
@@ -183,13 +181,13 @@ impl Policies<'_> {
             return Some(policy.spec);
         }
         if !self.read.contains_key(name) {
-            let policy = self.from_library(document, name);
+            let policy = self.look_up(document, name);
             self.read.insert(name.to_owned(), policy);
         }
         self.read.get(name)?.clone()
     }
 
-    fn from_library(&mut self, document: &Document<'_>, name: &str) -> Option<PolicySpec> {
+    fn look_up(&mut self, document: &Document<'_>, name: &str) -> Option<PolicySpec> {
         let Some(file) = self.library.find(name) else {
             let beside = self.documents.iter().filter(|other| other.kind() == Some(POLICY));
             let known: Vec<&str> = beside.filter_map(Document::name).chain(self.library.names()).collect();

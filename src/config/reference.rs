@@ -158,9 +158,8 @@ fn range(schema: &Schema) -> String {
     };
     match (bound("minimum").or(bound("x-minimum")), bound("maximum"), bound("minItems")) {
         (Some(least), Some(most), _) => format!(", {least} to {most}"),
-        (Some(least), None, _) => format!(", at least {least}"),
+        (Some(least), None, _) | (None, None, Some(least)) => format!(", at least {least}"),
         (None, Some(most), _) => format!(", at most {most}"),
-        (None, None, Some(least)) => format!(", at least {least}"),
         (None, None, None) => String::new(),
     }
 }

@@ -396,7 +396,7 @@ impl<'s> Builder<'s> {
         let mut path = String::new();
         for open in &self.open {
             match &open.kind {
-                Kind::List(items) => path.push_str(&format!("[{}]", items.len())),
+                Kind::List(items) => path += &["[", &items.len().to_string(), "]"].concat(),
                 Kind::Map { key: Some(key), .. } => {
                     if !path.is_empty() {
                         path.push('.');

@@ -32,8 +32,8 @@ pub fn make(
     };
     let wished = maker.wished(direction);
     let made = match direction {
-        Direction::Up => maker.grow(wished),
-        Direction::Down => maker.shrink(wished, ledger, now),
+        Direction::Up => maker.grow(&wished),
+        Direction::Down => maker.shrink(&wished, ledger, now),
     };
     (made, maker.limits)
 }
@@ -122,13 +122,13 @@ impl Maker<'_> {
     }
 
     /// As wished, as far as the slots go; with nothing gained by what there is, the wish itself, for the guard to hold.
-    fn grow(&mut self, wished: Vec<Parallelism>) -> Option<Made> {
+    fn grow(&mut self, wished: &[Parallelism]) -> Option<Made> {
         let usable = slots::usable(self.snapshot, self.policy.replicas);
         let demand = |sizes: &[Parallelism]| slots::needed(&self.snapshot.graph, sizes);
-        let short_of = usable.filter(|&have| demand(&wished) > have);
+        let short_of = usable.filter(|&have| demand(wished) > have);
         if let Some(have) = short_of {
             let least: Vec<_> = self.proposal.wants.iter().map(|want| want.current).collect();
-            let fitted = slots::fit(&self.snapshot.graph, &Demand { least: &least, wished: &wished }, have);
+            let fitted = slots::fit(&self.snapshot.graph, &Demand { least: &least, wished }, have);
             if let Some(fitted) = fitted.filter(|fitted| self.grows_what_is_short(fitted)) {
                 for (index, (&before, &after)) in wished.iter().zip(&fitted).enumerate() {
                     self.limit(index, LimitedBy::Slots, before, after);
@@ -136,7 +136,7 @@ impl Maker<'_> {
                 return self.made(Direction::Up, &fitted);
             }
         }
-        let mut made = self.made(Direction::Up, &wished)?;
+        let mut made = self.made(Direction::Up, wished)?;
         made.slots_have = short_of;
         Some(made)
     }
@@ -149,12 +149,12 @@ impl Maker<'_> {
 
     /// As wished, but never below what the scale-down window needed at its most, and only when a vertex was below its band
     /// for the whole window: until then the wish itself, for the guard to hold.
-    fn shrink(&mut self, wished: Vec<Parallelism>, ledger: &Ledger, now: Timestamp) -> Option<Made> {
+    fn shrink(&mut self, wished: &[Parallelism], ledger: &Ledger, now: Timestamp) -> Option<Made> {
         let window = scale_down_window(self.policy, ledger);
         // The window is let run on for two more polls when it is about to let go of more: one step of the load takes one
         // rescale, though two samples saw its edge.
         let soon = self.policy.poll.get() * 2;
-        let (mut sizes, mut passed, mut lets_go_soon) = (wished.clone(), None, false);
+        let (mut sizes, mut passed, mut lets_go_soon) = (wished.to_vec(), None, false);
         let mut is_time = false;
         for (index, want) in self.proposal.wants.iter().enumerate() {
             if self.is_outside_bounds(index, want) {
@@ -177,7 +177,7 @@ impl Maker<'_> {
             }
         }
         if !is_time {
-            let mut made = self.made(Direction::Down, &wished)?;
+            let mut made = self.made(Direction::Down, wished)?;
             made.window_until = passed;
             return Some(made);
         }

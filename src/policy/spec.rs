@@ -100,7 +100,7 @@ pub struct AutoscalerSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct FlinkRef {
-    /// Flink's REST endpoint, with any URL prefix: http://orders-rest:8081
+    /// Flink's REST endpoint, with any URL prefix: `http://orders-rest:8081`
     #[schemars(extend("x-form" = "http-url", "pattern" = "^https?://[^/?#@\\s]+(/[^?#\\s]*)?$"))]
     pub url: String,
     /// The job's name or id; may be left out when the cluster runs one job.

@@ -82,10 +82,9 @@ impl State {
 
     /// Notes what came of carrying a plan out, or of taking it back.
     pub fn end(&mut self, outcome: &Outcome, now: Timestamp) {
-        match attempt::after(outcome) {
-            Some(ended) => self.conclude(ended, now),
-            // Asked for, and not there yet: what is seen of the job will tell.
-            None => {}
+        // What was asked for and is not there yet ends by what is seen of the job.
+        if let Some(ended) = attempt::after(outcome) {
+            self.conclude(ended, now);
         }
     }
 

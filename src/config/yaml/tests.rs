@@ -138,6 +138,7 @@ fn knows_where_everything_stands() {
 }
 
 #[test]
+#[expect(clippy::format_collect, reason = "a few lines of text, once")]
 fn turns_away_what_would_take_all_memory() {
     let laughs: String = (1..30).map(|i| format!("a{i}: &a{i} [*a{0}, *a{0}, *a{0}]\n", i - 1)).collect();
     let errors = said(&format!("a0: &a0 x\n{laughs}"));
