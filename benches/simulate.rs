@@ -39,7 +39,7 @@ fn drive_for_an_hour(drive: &mut Drive) {
 fn scenario() -> Scenario {
     let mut scenario = scenarios::demo();
     let [.., last] = &mut scenario.edges[..] else { panic!("the demo is a chain") };
-    last.to = "format".to_owned();
+    "format".clone_into(&mut last.to);
     scenario.edges.push(EdgeScenario::new("format", "sink"));
     scenario.vertices.push(VertexScenario::new("format", 0.5));
     scenario
