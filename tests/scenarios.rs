@@ -61,7 +61,7 @@ fn drive(scenario: &Scenario, policy: Policy, until: u64) -> (Vec<Driven>, Vec<A
 
 fn story(cycles: &[Driven]) -> String {
     let line = |cycle: &Driven| {
-        let holds: Vec<_> = cycle.decision.holds.iter().map(|hold| hold.to_string()).collect();
+        let holds: Vec<_> = cycle.decision.holds.iter().map(ToString::to_string).collect();
         let wants: Vec<_> = cycle
             .decision
             .proposal

@@ -123,7 +123,7 @@ fn names_the_mistakes_of_an_autoscaler() {
         ),
         (
             "  flink: {}",
-            "f:5:10: spec.flink: `url` is missing: Flink's REST endpoint, with any URL prefix: http://orders-rest:8081",
+            "f:5:10: spec.flink: `url` is missing: Flink's REST endpoint, with any URL prefix: `http://orders-rest:8081`",
         ),
         (
             "  flink: http://x",
