@@ -56,8 +56,9 @@ pub(super) fn ended(attempt: &Attempt, snapshot: &Snapshot) -> Option<Ended> {
 /// the time since. They are a second or so older than the answer, which errs on the long side too.
 fn downtime(attempt: &Attempt, snapshot: &Snapshot) -> Option<Seconds> {
     let deployed = snapshot.running_since?;
+    // What was last seen may have been up to 3 s old (Flink's cache): what Flink remembers comes first.
     let stopped =
-        snapshot.restarting_since.max(attempt.last_running).filter(|stopped| *stopped <= deployed)?;
+        snapshot.restarting_since.or(attempt.last_running).filter(|stopped| *stopped <= deployed)?;
     let clocks = snapshot.vertices.iter().map(clock).collect::<Option<Vec<_>>>();
     // Without counters it did not run for longer than until now.
     let counted = clocks.and_then(|clocks| clocks.into_iter().min()).unwrap_or_default();
