@@ -176,8 +176,8 @@ impl Drop for Daemon {
 
 fn asked(cycle: &Value) -> Result<Asked> {
     let changes = cycle["decision"]["plan"]["changes"].as_array().context("an applied cycle has a plan")?;
-    let changed = changes.iter().filter(|change| change["from"] != change["to"]);
-    let to = changed
+    let other_size = changes.iter().filter(|change| change["from"] != change["to"]);
+    let to = other_size
         .map(|change| Some((change["name"].as_str()?.to_owned(), change["to"].as_u64()?)))
         .collect::<Option<_>>()
         .context("a change has a name and a size")?;

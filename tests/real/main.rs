@@ -1,5 +1,11 @@
 //! Tests on real Flink clusters. One program, so that it links once and its tests run side by side.
 #![cfg(feature = "daemon")]
+#![expect(clippy::print_stdout, reason = "tests print the figures that they measured")]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "sizes and times of a test are small and not negative"
+)]
 #![expect(
     clippy::disallowed_methods,
     reason = "what runs here is real, and so are its clock and its environment"
