@@ -2,8 +2,11 @@
 //!
 //! Not the schema's `format`: there, `duration` would be that of ISO 8601 to other readers.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use super::shape::Schema;
-use crate::policy::{ObservedOr, Span};
+use crate::policy::{ObservedOr, Quantity, Span};
 
 /// A form of texts.
 pub(super) struct Format {
@@ -18,18 +21,24 @@ pub(super) struct Format {
 }
 
 /// The forms that there are. The schema's `pattern`s say the same to those who do not know these words.
-const FORMATS: [Format; 5] = [
+const FORMATS: [Format; 6] = [
     Format {
         name: "duration",
         noun: "length of time",
         expected: "a length of time such as 90s, 5m or 1h30m",
-        check: duration,
+        check: said::<Span>,
     },
     Format {
         name: "duration-or-observed",
         noun: "`observed` or a length of time",
         expected: "`observed` or a length of time such as 90s",
         check: duration_or_observed,
+    },
+    Format {
+        name: "quantity",
+        noun: "quantity",
+        expected: "a quantity such as 500m, 2 or 1.5Gi",
+        check: said::<Quantity>,
     },
     Format {
         name: "http-url",
@@ -59,8 +68,9 @@ pub(super) fn range(schema: &Schema) -> Option<(f64, f64)> {
     })
 }
 
-fn duration(text: &str) -> Result<(), String> {
-    text.parse::<Span>().map(|_| ()).map_err(|error| error.to_string())
+/// The form of a type that says itself what is wrong with a text.
+fn said<T: FromStr<Err: Display>>(text: &str) -> Result<(), String> {
+    text.parse::<T>().map(|_| ()).map_err(|error| error.to_string())
 }
 
 fn duration_or_observed(text: &str) -> Result<(), String> {

@@ -8,6 +8,7 @@ mod capacity;
 mod glob;
 mod load;
 mod proposal;
+mod quantity;
 mod restart;
 mod span;
 mod spec;
@@ -16,6 +17,7 @@ pub(crate) mod testing;
 mod throughput;
 
 pub use proposal::{Found, Proposal, Want, Why};
+pub use quantity::{Quantity, QuantityError};
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Behavior, Bounds, Budget, CatchUp, FlinkRef, Limits, Mechanism, Mode,

@@ -290,6 +290,30 @@ fn tells_variants_apart_by_their_shape() {
     }
 }
 
+#[test]
+fn says_what_a_form_expects() {
+    let schema = json!({"type": "object", "properties": {
+        "quantity": {"type": ["string", "number"], "x-form": "quantity"},
+    }});
+    for (text, expected) in [
+        ("quantity: 1.5Gi", ""),
+        ("quantity: 2", ""),
+        ("quantity: -0.5", ""),
+        (
+            "quantity: 512MB",
+            "f:1:11: quantity: expected a quantity such as 500m, 2 or 1.5Gi (n, u, m, k, M, G, T, P, E are decimal, Ki, Mi, \
+             Gi, Ti, Pi, Ei binary), not \"512MB\"",
+        ),
+        (
+            "quantity: true",
+            "f:1:11: quantity: expected a quantity such as 500m, 2 or 1.5Gi, found true; put it in quotes",
+        ),
+        ("quantity: .nan", "f:1:11: quantity: expected a finite number, found .nan"),
+    ] {
+        assert_eq!(said(&schema, text).join("\n"), expected, "{text}");
+    }
+}
+
 /// A keyword that the check does not know would be a rule that nobody keeps.
 #[test]
 fn knows_every_word_of_the_schema() {
