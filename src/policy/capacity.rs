@@ -26,6 +26,9 @@ pub(super) struct Capacity {
     pub(super) curve: Curve,
     /// How it was found.
     pub(super) found: Found,
+    /// Shares of the curve's capacity that it has at the least and at the most: what a record costs is known within an
+    /// interval.
+    pub(super) within: (f64, f64),
 }
 
 /// The capacity of every vertex, in the graph's order; `None` where it cannot be known.
@@ -70,7 +73,12 @@ fn of_one(
     let height = service_time * skew / shape.service_time(parallelism);
     let curve = shape.scaled(height);
     let found = Found { service_time, is_measured: measured.is_some(), skew, is_full: full_rate.is_some() };
-    curve.capacity(parallelism).is_finite().then_some(Capacity { curve, found })
+    let within = match seen.service_time {
+        // A rate at which it is full is its capacity, whatever a record costs.
+        Some(time) if full_rate.is_none() => (time.mean / time.high, time.mean / time.low),
+        _ => (1.0, 1.0),
+    };
+    curve.capacity(parallelism).is_finite().then_some(Capacity { curve, found, within })
 }
 
 /// The curve through what was learned, and through what is measured now where that is another size: right after a rescale it

@@ -1,7 +1,7 @@
 //! What every vertex must take in: the arrival at the sources, spread down the graph by selectivity (`DS2`, OSDI'18, eq. 8).
 
 use crate::model::Graph;
-use crate::signals::Signals;
+use crate::signals::{Estimate, Signals};
 
 /// Records/s that one vertex must take in.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -94,9 +94,13 @@ fn along(signals: &Signals, edge: usize, from: Load) -> Option<Load> {
         return Some(Load::default());
     }
     let edge = &signals.edges[edge];
-    let selectivity = edge.selectivity?.mean;
+    let Estimate { low, mean, high, .. } = edge.selectivity?;
     let bound = edge.flow_bound.unwrap_or(f64::INFINITY);
-    Some(from.map(|rate| (rate * selectivity).min(bound)))
+    Some(Load {
+        low: (from.low * low).min(bound),
+        high: (from.high * high).min(bound),
+        ..from.map(|rate| (rate * mean).min(bound))
+    })
 }
 
 #[cfg(test)]
@@ -124,6 +128,14 @@ mod tests {
         let mut job = Job::chain(&[(1, 0.0), (1, 0.004), (1, 0.001)]).arriving(500.0);
         job.signals.edges[1].flow_bound = Some(40.0);
         assert_eq!(arrivals(&job)[2], Some(40.0));
+    }
+
+    #[test]
+    fn what_is_not_sure_of_a_flow_is_not_sure_of_the_load() {
+        let mut job = Job::chain(&[(1, 0.0), (1, 0.004), (1, 0.001)]).arriving(500.0);
+        job.signals.edges[1].selectivity = Some(Estimate { low: 0.5, high: 3.0, ..estimate(2.0) });
+        let load = spread(&job.signals, &job.snapshot.graph, CATCH_UP)[2].expect("it is known");
+        assert_eq!((load.low, load.arrival, load.high), (250.0, 1000.0, 1500.0));
     }
 
     #[test]

@@ -81,17 +81,22 @@ fn want(
             (if now >= best * WORTH_HAVING { current } else { p.max(current) }, false)
         }
     };
-    let why = if load.low > now * band.max {
+    let (at_least, at_most) = (now * capacity.within.0, now * capacity.within.1);
+    let why = if load.low > at_most * band.max {
         match (enough, load.arrival > now * band.max) {
             (false, _) if wanted <= current => Why::Unscalable,
             (_, true) => Why::TargetRateAboveCapacity,
             (_, false) => Why::BacklogStands,
         }
-    } else if load.high < now * band.min && wanted < current {
+    } else if load.high < at_least * band.min && wanted < current {
         Why::UtilizationBelowBand
     } else {
         Why::WithinBand
     };
+    // It grows along with others only if it is surely fuller than it should be: what was added in doubt would soon be taken
+    // away again, at the price of another restart.
+    let joins = why != Why::WithinBand || load.low > at_most * band.target;
+    let wanted = if joins { wanted } else { wanted.min(current) };
     Want {
         current,
         wanted,
@@ -109,6 +114,7 @@ mod tests {
     use super::super::testing::{Job, estimate};
     use super::*;
     use crate::model::{CurvePoint, Seconds};
+    use crate::signals::Estimate;
 
     fn proposal(job: &Job) -> Proposal {
         let policy = Policy::default();
@@ -159,6 +165,33 @@ mod tests {
         assert_eq!(wants(&job)[1].1, Why::WithinBand);
         job.signals.vertices[0].arrival = Some(estimate(1050.0));
         assert_eq!(wants(&job)[1].1, Why::TargetRateAboveCapacity);
+    }
+
+    #[test]
+    fn a_cost_known_within_an_interval_is_no_reason_at_its_far_end() {
+        // 1100/s of 1000/s at 4 ms, 350/s of 1000/s: more or less than the band allows, unless a record costs 15 % less or more.
+        for (rate, half, why) in [
+            (1100.0, 0.0, Why::TargetRateAboveCapacity),
+            (1100.0, 0.000_6, Why::WithinBand),
+            (1100.0, 0.004, Why::WithinBand),
+            (350.0, 0.0, Why::UtilizationBelowBand),
+            (350.0, 0.000_6, Why::WithinBand),
+        ] {
+            let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(rate);
+            let time = job.signals.vertices[1].service_time.as_mut().expect("a chain has costs");
+            (time.low, time.high) = (time.mean - half, time.mean + half);
+            assert_eq!(wants(&job)[1].1, why, "{rate}/s, 4 ms +- {half} s");
+        }
+    }
+
+    #[test]
+    fn grows_along_with_others_only_what_is_surely_too_full() {
+        // 900/s of 1000/s at 4 ms: within the band, and fuller than the target.
+        for (low, wanted) in [(1.0, 6), (0.85, 6), (0.5, 4)] {
+            let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(900.0);
+            job.signals.edges[0].selectivity = Some(Estimate { low, high: 2.0 - low, ..estimate(1.0) });
+            assert_eq!(wants(&job)[1], (wanted, Why::WithinBand), "selectivity from {low}");
+        }
     }
 
     #[test]
