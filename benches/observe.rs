@@ -103,10 +103,10 @@ fn answers(job: &Value) -> BTreeMap<String, String> {
         ("/config".to_owned(), recorded("config")),
         ("/overview".to_owned(), recorded("overview")),
         ("/jobs/overview".to_owned(), recorded("jobs-overview")),
-        // Never fetched anew: otherwise each poll would sleep until a fetch is done.
+        // So that none is due: a poll that starts one sleeps until it is done.
         (
             "/jobmanager/config".to_owned(),
-            r#"[{"key":"metrics.fetcher.update-interval","value":"0"}]"#.to_owned(),
+            r#"[{"key":"metrics.fetcher.update-interval","value":"10 min"}]"#.to_owned(),
         ),
         (format!("/jobs/{id}"), job.to_string()),
         (format!("{metrics}?get=Source__source.pendingRecords&agg=sum"), recorded("source-pending-sum")),
