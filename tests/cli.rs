@@ -1,13 +1,9 @@
 //! The program as its users meet it: what it prints, where, and the code it ends with.
 
 use std::fs;
-use std::io::{self, BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::thread;
-use std::time::Duration;
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
@@ -31,11 +27,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("it prints text")
 }
 
-/// An address at which nobody listens.
-fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    format!("http://{}", listener.local_addr().expect("it is bound"))
-}
+/// Nobody listens at port 1.
+const NOBODY: &str = "http://127.0.0.1:1";
 
 fn autoscaler(url: &str) -> String {
     format!(
@@ -56,8 +49,8 @@ fn each_mistake_is_one_line_and_its_exit_code() {
         fs::write(&file, content).expect("writable");
         path(&file).to_owned()
     };
-    let (nobody, gone) = (nobody(), path(&dir.path().join("gone")).to_owned());
-    let unbounded = at("bounds.yaml", &(autoscaler(&nobody) + "  parallelism: {min: 9, max: 3}\n"));
+    let gone = path(&dir.path().join("gone")).to_owned();
+    let unbounded = at("bounds.yaml", &(autoscaler(NOBODY) + "  parallelism: {min: 9, max: 3}\n"));
     let version = at("version.jsonl", "{\"journal\":7}\n");
     let page = at("page.jsonl", "<html>\n");
     let rows: &[(&[&str], i32, &str)] = &[
@@ -66,7 +59,7 @@ fn each_mistake_is_one_line_and_its_exit_code() {
             2,
             "unexpected argument '--sped' found; tip: a similar argument exists: '--speed'",
         ),
-        (&["demo", "--speed", "0"], 2, "expected a number above 0, or max"),
+        (&["demo", "--speed", "0"], 2, "expected a number from 0.001 to 1000000, or max"),
         (&["demo", "--for", "10 minutes"], 2, "expected a length of time such as 90s, 5m or 1h30m"),
         (
             &["demo", "--policy", "nope"],
@@ -75,11 +68,16 @@ fn each_mistake_is_one_line_and_its_exit_code() {
         ),
         (&["demo", "--journal", "/nowhere/x"], 2, "cannot write /nowhere/x: No such file or directory"),
         (&["simulate", &gone], 2, "is no built-in one (demo, diamond, burn): cannot read"),
+        (
+            &["simulate", "demo", "--listen", "127.0.0.1:0", "--speed", "max"],
+            2,
+            "--speed max has no meaning with --listen",
+        ),
         (&["recommend"], 2, "required arguments were not provided: --flink <URL>"),
-        (&["recommend", "--flink", &nobody], 3, "connection refused"),
+        (&["recommend", "--flink", NOBODY], 3, "connection refused"),
         (&["recommend", "--flink", "flink:8081"], 2, "expected http://HOST:PORT"),
         (&["recommend", "--flink", "http://a:b@flink"], 2, "flink.tokenFile"),
-        (&["recommend", "--flink", &nobody, "--ca-file", &gone], 2, "No such file or directory"),
+        (&["recommend", "--flink", NOBODY, "--ca-file", &gone], 2, "No such file or directory"),
         (&["run", "--config", &gone], 2, "cannot read"),
         (&["run", "--config", &unbounded], 2, "bounds.yaml:6:22: spec.parallelism.min: 9 is above max 3"),
         (&["replay", &gone], 2, "cannot read"),
@@ -241,115 +239,4 @@ fn a_reader_that_has_enough_is_no_failure() {
         let output = child.wait_with_output().expect("it ends");
         assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""), "{args:?}");
     }
-}
-
-/// A daemon that is ended when the test is.
-struct Daemon {
-    child: Child,
-    /// The lines of its log, as they come; closed when it ends.
-    log: Receiver<String>,
-    said: String,
-}
-
-/// Far longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-impl Daemon {
-    fn start(config: &Path, state: &Path) -> Self {
-        let mut child = tidegate(&["run", "--config", path(config), "--state-dir", path(state)])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program starts");
-        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
-        let (lines, log) = channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| lines.send(line)));
-        Self { child, log, said: String::new() }
-    }
-
-    /// Reads the log until it says this.
-    fn says(&mut self, part: &str) {
-        while !self.said.contains(part) {
-            match self.log.recv_timeout(PATIENCE) {
-                Ok(line) => self.said += &(line + "\n"),
-                Err(error) => panic!("it does not say {part:?} ({error}):\n{}", self.said),
-            }
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh is there").success());
-    }
-
-    /// Waits for its end: the exit code, and all it said.
-    fn ends(mut self) -> (Option<i32>, String) {
-        loop {
-            match self.log.recv_timeout(PATIENCE) {
-                Ok(line) => self.said += &(line + "\n"),
-                Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => panic!("it does not end:\n{}", self.said),
-            }
-        }
-        let code = self.child.wait().expect("it is our child").code();
-        (code, std::mem::take(&mut self.said))
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[test]
-fn the_daemon_stays_while_flink_is_gone_and_stops_when_told() -> io::Result<()> {
-    for signal in ["TERM", "INT"] {
-        let dir = tempfile::tempdir()?;
-        let (config, state) = (dir.path().join("orders.yaml"), dir.path().join("state"));
-        fs::write(&config, autoscaler(&nobody()))?;
-        let mut daemon = Daemon::start(&config, &state);
-        daemon.says("connection refused");
-        daemon.signal(signal);
-        let (code, said) = daemon.ends();
-        assert_eq!(code, Some(0), "{said}");
-        assert_eq!(said.matches("nothing usable from Flink").count(), 1, "{said}");
-        assert!(said.contains("since=") && said.contains("autoscaler=\"streams/orders\""), "{said}");
-        let replay = run(&["replay", path(&state.join("journal/streams_orders.jsonl"))]);
-        assert!(text(&replay.stdout).contains(" 0 differ"), "{}", text(&replay.stdout));
-    }
-    Ok(())
-}
-
-#[test]
-fn a_state_directory_that_cannot_be_used_is_no_fresh_start() -> io::Result<()> {
-    let dir = tempfile::tempdir()?;
-    let (config, state) = (dir.path().join("orders.yaml"), dir.path().join("state"));
-    fs::write(&config, autoscaler(&nobody()))?;
-    let mut first = Daemon::start(&config, &state);
-    first.says("started");
-
-    let second = run(&["run", "--config", path(&config), "--state-dir", path(&state)]);
-    let err = text(&second.stderr);
-    assert_eq!(second.status.code(), Some(2), "{err}");
-    assert!(
-        err.contains(&format!("is in use by process {}: stop it, or name another", first.child.id())),
-        "{err}"
-    );
-
-    first.signal("TERM");
-    assert_eq!(first.ends().0, Some(0));
-    let file = state.join("state.redb");
-    let whole = fs::read(&file)?;
-    fs::write(&file, &whole[..whole.len() / 2])?;
-    let third = run(&["run", "--config", path(&config), "--state-dir", path(&state)]);
-    let err = text(&third.stderr);
-    assert_eq!((third.status.code(), err.lines().count()), (Some(2), 1), "{err}");
-    assert!(err.contains("state.redb is half written or damaged: put a copy of it back"), "{err}");
-
-    fs::write(&file, &whole)?;
-    let mut fourth = Daemon::start(&config, &state);
-    fourth.says("started");
-    Ok(())
 }

@@ -21,5 +21,5 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    play(scenarios::demo(), &args.play)
+    play(&args.play.seeded(scenarios::demo()), &args.play)
 }

@@ -14,11 +14,12 @@ use super::files;
 use super::run::runtime;
 use crate::daemon::{clock, full_name};
 use crate::decide::{Decision, Verdict};
+use crate::guard::Hold;
 use crate::model::{Missed, MissedWhy, Observation};
 use crate::observe::flink::{FlinkClient, Poller};
 use crate::policy::{AutoscalerSpec, FlinkRef, Mode, Policy, Span};
 use crate::record::State;
-use crate::signals::Trend;
+use crate::signals::{Signals, Trend};
 
 /// Watch a job for a while and say what would be done, and why; changes nothing
 ///
@@ -192,11 +193,15 @@ impl Watch {
     }
 }
 
-/// Whether watching longer would hardly change what is said: the load is confirmed by a second sample.
+/// Whether watching longer would hardly change what is said: the load is confirmed by a second sample, and nothing is held
+/// back that a few more polls would release.
 fn is_enough(decision: &Decision) -> bool {
-    let is_confirmed =
-        |signals: &crate::signals::Signals| signals.samples >= 2 && signals.trend == Trend::Steady;
-    !matches!(decision.verdict, Verdict::Unobserved) && decision.signals.as_ref().is_some_and(is_confirmed)
+    let is_confirmed = |signals: &Signals| signals.samples >= 2 && signals.trend == Trend::Steady;
+    let passes_soon =
+        |hold: &Hold| matches!(hold, Hold::WarmingUp { .. } | Hold::LoadChanging | Hold::Stale { .. });
+    !matches!(decision.verdict, Verdict::Unobserved)
+        && decision.signals.as_ref().is_some_and(is_confirmed)
+        && !decision.holds.iter().any(passes_soon)
 }
 
 /// The job could not be seen at the first look: there is nothing to wait for.
