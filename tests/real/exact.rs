@@ -52,7 +52,9 @@ async fn rates_are_exact_at_irregular_polls(version: &str) -> Result<()> {
     let options = Options::default().with("execution.buffer-timeout", "5 ms");
     let flink = Flink::start(version, options).await?;
     let topic = flink.topic("orders")?;
-    let job = flink.submit(&Job::chain(&topic).parallelism("parse", 4).parallelism("enrich", 2)).await?;
+    // What Flink itself spends on a record, some 50 us, is then well within what is asked for.
+    let job = Job::chain(&topic).parallelism("parse", 4).parallelism("enrich", 3).cost("enrich", "wait:2ms");
+    let job = flink.submit(&job).await?;
     flink.client().running_at(&job, PATIENCE, &[("parse", 4)]).await?;
     topic.set_rate(700.0)?;
     // Classes are loaded and buffers are filled once; neither is part of a steady rate.
@@ -65,17 +67,20 @@ async fn rates_are_exact_at_irregular_polls(version: &str) -> Result<()> {
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
     let mut history = History::default();
-    let mut samples = 0;
+    let (mut samples, mut wrong) = (0, Vec::new());
     for gap in GAPS {
         history.push(&seen(&mut poller).await?);
         if let Some(signals) = history.signals().filter(|_| history.epoch_samples() > samples) {
             samples = history.epoch_samples();
-            check_sample(history.samples().last().context("a sample")?, 700.0)?;
-            check_signals(&signals, 700.0)?;
+            let sample = history.samples().last().context("a sample")?;
+            for checked in [check_sample(sample, 700.0), check_signals(&signals, 700.0)] {
+                wrong.extend(checked.err().map(|error| format!("sample {samples}: {error}")));
+            }
         }
         tokio::time::sleep(Duration::from_secs_f64(gap)).await;
     }
     ensure!(samples as usize >= GAPS.len() / 2, "{samples} samples of {} polls", GAPS.len());
+    ensure!(wrong.is_empty(), "of {samples} samples: {}", wrong.join("; "));
     Ok(())
 }
 
@@ -102,7 +107,7 @@ fn check_signals(signals: &Signals, rate: f64) -> Result<()> {
     close("arrival", source.arrival.map(|e| e.mean), rate, 0.02)?;
     close("rate into parse", parse.rate_in.map(|e| e.mean), rate, 0.02)?;
     close("service time of parse", parse.service_time.map(|e| e.mean), 0.004, 0.05)?;
-    close("service time of enrich", enrich.service_time.map(|e| e.mean), 0.001, 0.05)
+    close("service time of enrich", enrich.service_time.map(|e| e.mean), 0.002, 0.05)
 }
 
 #[tokio::test]
