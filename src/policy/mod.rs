@@ -6,6 +6,7 @@
 
 mod capacity;
 mod glob;
+pub mod hpa;
 mod load;
 mod proposal;
 mod quantity;
