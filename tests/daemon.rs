@@ -34,7 +34,7 @@ mod testbed {
 use testbed::proxy::{Fault, Proxy};
 
 /// Far longer than anything here takes on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The answers of Flink take this long, so that a test can see a request and do something before it is answered.
 const SLOW: Fault = Fault::Delay(Duration::from_millis(400));
@@ -172,7 +172,7 @@ impl Daemon {
         loop {
             let line = timeout(PATIENCE, self.log.recv()).await.ok().flatten();
             let line = line.with_context(|| format!("it does not say {part:?}:\n{}", self.said))?;
-            self.said += &format!("{line}\n");
+            self.said.extend([line.as_str(), "\n"]);
             if line.contains(part) {
                 return Ok(());
             }
@@ -189,7 +189,7 @@ impl Daemon {
     async fn ends(mut self) -> Result<(Option<i32>, String)> {
         let said = async {
             while let Some(line) = self.log.recv().await {
-                self.said += &format!("{line}\n");
+                self.said.extend([line.as_str(), "\n"]);
             }
         };
         timeout(PATIENCE, said).await.context("it does not end")?;
