@@ -36,13 +36,11 @@ async fn seen(poller: &mut Poller) -> Result<Observation> {
 }
 
 #[tokio::test]
-#[ignore = "not yet seen to pass on a quiet machine since its last change; runs with tests/run soak"]
 async fn rates_are_exact_at_irregular_polls_on_2_3() -> Result<()> {
     rates_are_exact_at_irregular_polls("2.3").await
 }
 
 #[tokio::test]
-#[ignore = "not yet seen to pass on a quiet machine since its last change; runs with tests/run soak"]
 async fn rates_are_exact_at_irregular_polls_on_1_20() -> Result<()> {
     rates_are_exact_at_irregular_polls("1.20").await
 }

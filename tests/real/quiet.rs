@@ -13,7 +13,6 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const WATCHED: Duration = Duration::from_mins(5);
 
 #[tokio::test]
-#[ignore = "not yet seen to pass on a quiet machine since its last change; runs with tests/run soak"]
 async fn a_steady_load_with_noise_is_left_alone() -> Result<()> {
     let flink = Flink::start("2.3", Options { taskmanagers: 1, ..Options::default() }).await?;
     let topic = flink.topic("orders")?;
@@ -37,7 +36,6 @@ async fn a_steady_load_with_noise_is_left_alone() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "not yet seen to pass on a quiet machine since its last change; runs with tests/run soak"]
 async fn no_second_rescale_where_the_cores_are_the_limit() -> Result<()> {
     // More than the cores can give whatever the size: 2 cores burn 0.4 ms a record 5,000 times a second at the most.
     let flink = Flink::start("2.3", Options::default()).await?;

@@ -108,7 +108,6 @@ async fn diamond_takes_one_rescale_a_step_on_2_3() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "not yet seen to pass on a quiet machine since its last change; runs with tests/run soak"]
 async fn diamond_takes_one_rescale_a_step_on_1_20() -> Result<()> {
     diamond_takes_one_rescale_a_step("1.20").await
 }
