@@ -11,6 +11,7 @@ mod load;
 mod proposal;
 mod quantity;
 mod restart;
+mod schedule;
 mod span;
 mod spec;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod throughput;
 
 pub use proposal::{Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
+pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, ScheduleWindow, Zone, ZoneError};
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Behavior, Bounds, Budget, CatchUp, FlinkRef, Limits, Mechanism, Mode,
