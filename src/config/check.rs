@@ -7,11 +7,11 @@ use serde_json::{Map, Value as Json};
 
 use super::error::{ConfigError, Position, Problem, short};
 use super::format;
-use super::nearest::{Hint, nearest, one_of};
 use super::path::Path;
 use super::shape::{self, Schema};
 use super::source::Source;
 use super::yaml::{Entry, Node, Number, Value};
+use crate::model::nearest::{Hint, nearest, one_of};
 use crate::policy::Span;
 
 /// All mistakes of `document` against `root`.
@@ -91,15 +91,6 @@ impl<'a> Checker<'a> {
             let about = properties.and_then(|fields| fields.get(field)).map(|field| self.about(field));
             let problem = Problem::Missing { field: field.to_owned(), about: about.unwrap_or_default() };
             self.note(at, path, problem);
-        }
-        if let Some(fields) = schema.get("x-any-of").and_then(Json::as_array) {
-            let fields: Vec<&str> = fields.iter().filter_map(Json::as_str).collect();
-            if let Some(first) = fields.first()
-                && !fields.iter().any(|field| written(field))
-            {
-                let about = format!("expected {}", one_of(&fields));
-                self.note(at, path, Problem::Missing { field: (*first).to_owned(), about });
-            }
         }
         for relation in schema.get("x-order").and_then(Json::as_array).into_iter().flatten() {
             self.order(relation, properties, entries, &sound, path);

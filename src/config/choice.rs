@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 
 use super::check::{Checker, found, unknown, wrong_type};
 use super::error::Problem;
-use super::nearest::{nearest, one_of};
 use super::path::Path;
 use super::shape::{self, Variant};
 use super::yaml::{Entry, Node, Value};
+use crate::model::nearest::{nearest, one_of};
 
 impl<'a> Checker<'a> {
     /// Checks a value of which there are several kinds.

@@ -5,9 +5,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use super::nearest::nearest;
 use super::shape::Schema;
-use crate::policy::{Cron, ObservedOr, Quantity, Span, Zone};
+use crate::policy::{ObservedOr, Quantity, Span};
 
 /// A form of texts.
 pub(super) struct Format {
@@ -22,7 +21,7 @@ pub(super) struct Format {
 }
 
 /// The forms that there are. The schema's `pattern`s say the same to those who do not know these words.
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 6] = [
     Format {
         name: "duration",
         noun: "length of time",
@@ -40,18 +39,6 @@ const FORMATS: [Format; 8] = [
         noun: "quantity",
         expected: "a quantity such as 500m, 2 or 1.5Gi",
         check: said::<Quantity>,
-    },
-    Format {
-        name: "cron",
-        noun: "cron expression",
-        expected: "a cron expression such as 0 7 * * 1-5",
-        check: said::<Cron>,
-    },
-    Format {
-        name: "time-zone",
-        noun: "time zone",
-        expected: "a time zone such as Europe/Paris",
-        check: time_zone,
     },
     Format {
         name: "http-url",
@@ -84,18 +71,6 @@ pub(super) fn range(schema: &Schema) -> Option<(f64, f64)> {
 /// The form of a type that says itself what is wrong with a text.
 fn said<T: FromStr<Err: Display>>(text: &str) -> Result<(), String> {
     text.parse::<T>().map(|_| ()).map_err(|error| error.to_string())
-}
-
-/// A time zone; of one that does not exist, the one that may have been meant.
-fn time_zone(text: &str) -> Result<(), String> {
-    said::<Zone>(text).map_err(|error| {
-        let names: Vec<String> = Zone::names().collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        match nearest(text, &names) {
-            Some(name) => format!("{error}; did you mean {name}?"),
-            None => error,
-        }
-    })
 }
 
 fn duration_or_observed(text: &str) -> Result<(), String> {

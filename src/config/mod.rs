@@ -17,7 +17,6 @@ mod error;
 mod format;
 mod library;
 mod load;
-mod nearest;
 mod other;
 mod path;
 pub mod reference;
@@ -26,10 +25,10 @@ mod shape;
 mod source;
 mod yaml;
 
+pub use crate::model::Hint;
 pub use error::{ConfigError, ConfigErrors, Position, Problem};
 pub use library::Library;
 pub use load::{Autoscaler, Config, load, load_policy};
-pub use nearest::Hint;
 pub use other::load_as;
 pub use source::Source;
 

@@ -6,6 +6,7 @@
 mod graph;
 mod ids;
 mod ledger;
+pub(crate) mod nearest;
 mod snapshot;
 mod time;
 mod units;
@@ -13,6 +14,7 @@ mod units;
 pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, VertexId};
 pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Rescale, RescaleEnd};
+pub use nearest::Hint;
 pub use snapshot::{
     Cluster, FlinkVersion, JobState, Missed, MissedWhy, Observation, Reading, Scheduler, Slots, Snapshot,
 };

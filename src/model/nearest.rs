@@ -32,7 +32,7 @@ impl fmt::Display for Hint {
 }
 
 /// `names` as a list in a sentence.
-pub(super) fn one_of<S: AsRef<str>>(names: &[S]) -> String {
+pub(crate) fn one_of<S: AsRef<str>>(names: &[S]) -> String {
     match names {
         [] => "nothing".to_owned(),
         [name] => format!("`{}`", name.as_ref()),
@@ -45,7 +45,7 @@ pub(super) fn one_of<S: AsRef<str>>(names: &[S]) -> String {
 
 /// The name among `known` that is nearest to `name`, if one is near enough to have been meant: with a third of its
 /// letters wrong at most. Case, `_` and `-` do not count, as `catch_up` for `catchUp` is the commonest slip of all.
-pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     // Nobody mistypes a hundred letters; and the distance takes time by the product of the lengths.
     if name.len() > 100 {
         return None;
