@@ -5,13 +5,13 @@
 //! about need: that is `plan`'s and `guard`'s part.
 
 mod capacity;
+pub mod flink_autoscaler;
 mod glob;
 pub mod hpa;
 mod load;
 mod proposal;
 mod quantity;
 mod restart;
-mod schedule;
 mod span;
 mod spec;
 #[cfg(test)]
@@ -20,7 +20,6 @@ mod throughput;
 
 pub use proposal::{Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
-pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, ScheduleWindow, Zone, ZoneError};
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Behavior, Bounds, Budget, CatchUp, FlinkRef, Limits, Mechanism, Mode,

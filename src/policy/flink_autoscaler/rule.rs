@@ -1,0 +1,404 @@
+//! The operator's autoscaler as a rule of a policy: what it would choose for each vertex, from Tidegate's own signals.
+//!
+//! Metrics are Tidegate's, over its own window and with its own restarts; every step after them is the operator's. Four things
+//! are left to the rest of a policy, which does them for all rules: the wait before a scale-down, the window and the time in
+//! which a job becomes stable, quotas, and memory. Where the operator would count a number it does not know as zero, a vertex
+//! keeps its size.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
+
+use crate::model::{Graph, Ledger, Parallelism, Snapshot, Timestamp, VertexId};
+use crate::signals::{Curve, Signals, VertexSignals};
+
+use super::super::capacity::{self, Capacity};
+use super::super::{Want, Why};
+use super::capacity::{Demand, needed, thresholds};
+use super::delay::DelayedScaleDown;
+use super::evaluate::{Evaluated, EvaluatedVertex, evaluate_global};
+use super::excluded::is_excluded;
+use super::history::{RestartTracking, Scaling, ScalingHistory};
+use super::job::{JobDecision, Memory, decide_job};
+use super::options::{BusyTime, Options};
+use super::processing_rate::{choose, from_busy_time};
+use super::sample::observed_rate_sample;
+use super::topology::{Topology, Vertex};
+use super::vertex::{Outcome, VertexDecision};
+
+/// What the operator would choose for every vertex, in the graph's order. Its excluded periods are read in UTC, the time zone
+/// of Flink's container images.
+pub(in crate::policy) fn propose(
+    options: &Options,
+    signals: &Signals,
+    snapshot: &Snapshot,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> Vec<Want> {
+    let unchanged = |why| signals.vertices.iter().map(|v| Want::unchanged(v.parallelism, why)).collect();
+    let held = !options.scaling_enabled
+        || utc(now).is_some_and(|local| is_excluded(&options.excluded_periods, local));
+    if held {
+        return unchanged(Why::Excluded);
+    }
+    let Some(topology) = topology(&snapshot.graph, signals) else { return unchanged(Why::NoSignal) };
+    // The wait before a scale-down is that of the policy: a need that is told late would wait twice.
+    let at_once = Options { scale_down_interval: Duration::ZERO, ..options.clone() };
+    let restart_time = restarts(options, ledger, now).restart_time(options);
+    let capacities = capacity::of_all(signals, snapshot, ledger, now);
+    let evaluated = evaluate(options, &snapshot.graph, signals, &capacities, restart_time);
+    let decision = decide_job(
+        &at_once,
+        &topology,
+        &evaluated,
+        Memory {
+            history: &history(options, &snapshot.graph, ledger, now),
+            restart_time,
+            delayed: &mut DelayedScaleDown::default(),
+        },
+        now,
+        |_| false,
+    );
+    (0..topology.vertices().len())
+        .map(|vertex| {
+            let current = signals.vertices[vertex].parallelism;
+            want(options, current, &evaluated, &decision, vertex, restart_time, capacities[vertex].as_ref())
+        })
+        .collect()
+}
+
+fn utc(now: Timestamp) -> Option<DateTime> {
+    jiff::Timestamp::from_millisecond(now.as_millis()).ok().map(|now| Offset::UTC.to_datetime(now))
+}
+
+/// The job's graph in the operator's terms.
+fn topology(graph: &Graph, signals: &Signals) -> Option<Topology> {
+    let vertex = |(index, vertex): (usize, &crate::model::Vertex)| {
+        let mut inputs = Vec::new();
+        for edge in graph.inputs(index).iter().map(|edge| graph.edges()[*edge]) {
+            if inputs.iter().all(|(from, _)| *from != edge.from) {
+                inputs.push((edge.from, edge.ship));
+            }
+        }
+        Vertex {
+            id: vertex.id.to_string(),
+            parallelism: signals.vertices[index].parallelism.get(),
+            max_parallelism: vertex.max_parallelism.get(),
+            partitions: None,
+            slot_sharing_group: None,
+            finished: false,
+            inputs,
+        }
+    };
+    Topology::new(graph.vertices().iter().enumerate().map(vertex).collect()).ok()
+}
+
+/// Restarts that were seen, as far back as the operator would remember them.
+fn restarts(options: &Options, ledger: &Ledger, now: Timestamp) -> RestartTracking {
+    let oldest = now - options.history_max_age;
+    let most = usize::try_from(options.history_max_count).unwrap_or(usize::MAX);
+    let seen = ledger.rescales.iter().rev().take(most).filter(|rescale| rescale.at >= oldest);
+    let seconds = seen.filter_map(|rescale| rescale.downtime);
+    let seconds: Vec<Duration> =
+        seconds.filter_map(|downtime| Duration::try_from_secs_f64(downtime.get()).ok()).collect();
+    RestartTracking::of_durations(&seconds)
+}
+
+/// Past rescales of each vertex, with what it could take in at the size before, as far as that was learned.
+fn history(options: &Options, graph: &Graph, ledger: &Ledger, now: Timestamp) -> ScalingHistory {
+    let mut history = ScalingHistory::default();
+    for vertex in graph.vertices() {
+        let name = vertex.id.to_string();
+        for scaling in scalings(&vertex.id, ledger) {
+            history.add(options, &name, scaling);
+        }
+    }
+    history.forget(options, now, |_| true);
+    history
+}
+
+fn scalings(id: &VertexId, ledger: &Ledger) -> VecDeque<Scaling> {
+    let Some(points) = ledger.curves.get(id) else { return VecDeque::new() };
+    let made = ledger.rescales.iter().filter(|rescale| rescale.end.changed_the_job());
+    made.filter_map(|rescale| {
+        let (from, to) = (*rescale.from.get(id)?, *rescale.to.get(id)?);
+        let point = points.iter().find(|point| point.parallelism == from)?;
+        let rate = from.as_f64() / point.service_time.get();
+        (from != to).then(|| Scaling {
+            at: rescale.at,
+            from: from.get(),
+            to: to.get(),
+            true_processing_rate: rate,
+            expected_rate: rate / from.as_f64() * to.as_f64(),
+        })
+    })
+    .collect()
+}
+
+/// What the operator would evaluate.
+fn evaluate(
+    options: &Options,
+    graph: &Graph,
+    signals: &Signals,
+    capacities: &[Option<Capacity>],
+    restart_time: Duration,
+) -> Evaluated {
+    let demands = demands(options, graph, signals);
+    let processing_backlog = graph.sources().any(|source| is_behind(options, &signals.vertices[source]));
+    let vertices = demands
+        .into_iter()
+        .enumerate()
+        .map(|(vertex, demand)| {
+            let seen = &signals.vertices[vertex];
+            let rate = true_processing_rate(
+                options,
+                signals,
+                seen,
+                graph.is_source(vertex),
+                capacities[vertex].as_ref(),
+            );
+            EvaluatedVertex {
+                demand,
+                true_processing_rate: rate,
+                load: seen.busy.unwrap_or(f64::NAN),
+                lag: seen.backlog.unwrap_or(f64::NAN),
+                thresholds: thresholds(options, demand, processing_backlog, restart_time),
+            }
+        })
+        .collect();
+    Evaluated { vertices, global: evaluate_global(&[]), processing_backlog }
+}
+
+/// What each vertex has to take in; NaN where a rate or a selectivity is not known.
+fn demands(options: &Options, graph: &Graph, signals: &Signals) -> Vec<Demand> {
+    let mut demands = vec![Demand { target: f64::NAN, catch_up: f64::NAN }; graph.len()];
+    let seconds = options.catch_up_duration.as_secs() as f64;
+    for &vertex in graph.order() {
+        let seen = &signals.vertices[vertex];
+        demands[vertex] = if graph.is_source(vertex) {
+            let catch_up = if seconds > 0.0 { seen.backlog.unwrap_or(0.0) / seconds } else { 0.0 };
+            Demand { target: seen.arrival.map_or(f64::NAN, |arrival| arrival.mean.max(0.0)), catch_up }
+        } else {
+            let mut sum = Demand { target: 0.0, catch_up: 0.0 };
+            for &edge in graph.inputs(vertex) {
+                let from = demands[graph.edges()[edge].from];
+                // Nothing in gives nothing out, whatever the selectivity would be.
+                let ratio = match signals.edges[edge].selectivity {
+                    _ if from.target == 0.0 && from.catch_up == 0.0 => 0.0,
+                    Some(selectivity) => selectivity.mean,
+                    None => f64::NAN,
+                };
+                sum.target += from.target * ratio;
+                sum.catch_up += from.catch_up * ratio;
+            }
+            sum
+        };
+    }
+    demands
+}
+
+fn is_behind(options: &Options, source: &VertexSignals) -> bool {
+    let (Some(backlog), Some(rate)) = (source.backlog, source.rate_in) else { return false };
+    backlog / rate.mean > options.backlog_lag_threshold.as_secs() as f64
+}
+
+/// What a vertex can take in, by its busy time or, for a source that is behind, by what it does.
+fn true_processing_rate(
+    options: &Options,
+    signals: &Signals,
+    seen: &VertexSignals,
+    is_source: bool,
+    capacity: Option<&Capacity>,
+) -> f64 {
+    let rate = seen.rate_in.map_or(f64::NAN, |rate| rate.mean);
+    // The busiest subtask's share is what Tidegate calls skew; the least busy one's is not known, so the mean stands for it.
+    let skew = match options.busy_time {
+        BusyTime::Max => capacity.map_or(1.0, |capacity| capacity.found.skew),
+        BusyTime::Min | BusyTime::Avg => 1.0,
+    };
+    let by_busy_time = match seen.service_time {
+        Some(time) => seen.parallelism.as_f64() / (time.mean * skew),
+        None => from_busy_time(seen.busy.unwrap_or(f64::NAN) * 1000.0 * skew, rate),
+    };
+    let observed = if is_source && signals.samples >= options.observed_rate_min_observations {
+        let back_pressured = seen.back_pressured.unwrap_or(f64::NAN) * 1000.0;
+        observed_rate_sample(options, seen.backlog.unwrap_or(0.0), rate, back_pressured, || f64::NAN)
+    } else {
+        f64::NAN
+    };
+    choose(options, by_busy_time, observed)
+}
+
+/// What is asked for one vertex.
+fn want(
+    options: &Options,
+    current: Parallelism,
+    evaluated: &Evaluated,
+    decision: &JobDecision,
+    vertex: usize,
+    restart_time: Duration,
+    capacity: Option<&Capacity>,
+) -> Want {
+    let EvaluatedVertex { demand, true_processing_rate: rate, thresholds, .. } = evaluated.vertices[vertex];
+    let Some(decided) = decision.vertices[vertex] else { return Want::unchanged(current, Why::Excluded) };
+    let wanted = decided
+        .change()
+        .filter(|_| decision.triggered)
+        .map_or(current, |(to, _)| Parallelism::clamped(u64::from(to)));
+    let finite = |rate: f64| Some(rate).filter(|rate| rate.is_finite());
+    let one = current.as_f64() / rate;
+    Want {
+        current,
+        wanted,
+        // What it is to take in when it is as busy as it may be.
+        target_rate: finite(needed(options, demand, 1.0, Some(restart_time))),
+        capacity: finite(rate),
+        curve: (one.is_finite() && one > 0.0).then(|| Curve::flat(one)),
+        found: capacity.map(|capacity| capacity.found),
+        utilization: finite((demand.target + demand.catch_up) / rate),
+        why: why(&decided, wanted, current, rate < thresholds.up, evaluated.processing_backlog),
+    }
+}
+
+fn why(
+    decided: &VertexDecision,
+    wanted: Parallelism,
+    current: Parallelism,
+    is_too_small: bool,
+    backlog: bool,
+) -> Why {
+    match decided.outcome {
+        Outcome::Unknown => Why::NoSignal,
+        Outcome::Ineffective => Why::Unscalable,
+        Outcome::Same | Outcome::Delayed if decided.limited.is_some() && is_too_small => Why::Unscalable,
+        Outcome::Same | Outcome::Delayed | Outcome::Change { .. } if wanted == current => Why::WithinBand,
+        Outcome::Same | Outcome::Delayed | Outcome::Change { .. } if wanted < current => {
+            Why::UtilizationBelowBand
+        }
+        Outcome::Same | Outcome::Delayed | Outcome::Change { .. } if backlog => Why::BacklogStands,
+        Outcome::Same | Outcome::Delayed | Outcome::Change { .. } => Why::TargetRateAboveCapacity,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::{Job, estimate, rescale};
+    use super::*;
+    use crate::model::{CurvePoint, Seconds};
+
+    fn wants(options: &Options, job: &Job) -> Vec<Want> {
+        propose(options, &job.signals, &job.snapshot, &job.ledger, job.now)
+    }
+
+    fn sizes(options: &Options, job: &Job) -> Vec<(u32, Why)> {
+        wants(options, job).iter().map(|want| (want.wanted.get(), want.why)).collect()
+    }
+
+    /// A source that is half busy, and a vertex that needs 4 ms per record.
+    fn job(parallelism: u64, rate: f64) -> Job {
+        let mut job = Job::chain(&[(1, 0.0), (parallelism, 0.004)]).arriving(rate);
+        job.signals.vertices[0].busy = Some(0.5);
+        job
+    }
+
+    #[test]
+    fn chooses_what_the_operator_would() {
+        use Why::{TargetRateAboveCapacity as Above, UtilizationBelowBand as Below, WithinBand as Within};
+        let options = Options::default();
+        for (parallelism, rate, expected) in [
+            // 900/0.7 + 900 * 300 / 1800 = 1436 of 750 a second: 1.91 * 3 is 6, and with 7 each has fewer of 128 key groups.
+            (3, 900.0, (7, Above)),
+            // 750 a second is above 700 and below 2100.
+            (3, 700.0, (3, Within)),
+            // 10 subtasks take 2500, and from 500/0.4 + 83 = 1333 on that is too much; they may lose six at once.
+            (10, 500.0, (4, Below)),
+            // 800/0.4 + 133 = 2133 is below 2500, too: to 0.51 of them, and again to the next that does better.
+            (10, 800.0, (7, Below)),
+        ] {
+            assert_eq!(sizes(&options, &job(parallelism, rate))[1], expected, "{parallelism} at {rate}/s");
+        }
+    }
+
+    #[test]
+    fn nothing_changes_until_one_vertex_is_outside_its_band() {
+        let options = Options::default();
+        let mut job = Job::chain(&[(1, 0.0), (4, 0.004), (4, 0.001)]).arriving(950.0);
+        job.signals.vertices[0].busy = Some(0.7);
+        // The source would grow to 2, within its band; the last is too large.
+        let changed = sizes(&options, &job);
+        assert_eq!((changed[0].0, changed[2].0), (2, 2), "{changed:?}");
+        let excluded = job.snapshot.graph.vertices()[2].id.to_string();
+        let kept = sizes(&Options { excluded_vertices: vec![excluded], ..options }, &job);
+        assert_eq!(kept, [(1, Why::WithinBand), (4, Why::WithinBand), (4, Why::Excluded)]);
+    }
+
+    #[test]
+    fn what_is_not_known_keeps_its_size() {
+        let options = Options::default();
+        let mut blind = job(10, 100.0);
+        blind.signals.vertices[1].service_time = None;
+        assert_eq!(sizes(&options, &blind)[1], (10, Why::NoSignal));
+        let mut blind = job(10, 100.0);
+        blind.signals.edges[0].selectivity = None;
+        assert_eq!(sizes(&options, &blind)[1], (10, Why::NoSignal));
+        let mut blind = job(10, 100.0);
+        blind.signals.vertices[0].arrival = None;
+        assert_eq!(sizes(&options, &blind), [(1, Why::NoSignal), (10, Why::NoSignal)]);
+    }
+
+    #[test]
+    fn a_backlog_is_worked_off_and_keeps_all_sizes_up() {
+        // What the source was seen to do has not been seen often enough.
+        let options = Options { observed_rate_min_observations: 9, ..Options::default() };
+        assert_eq!(sizes(&options, &job(10, 500.0))[1].0, 4);
+        assert_eq!(sizes(&options, &job(10, 500.0).backlog(200_000.0))[1], (10, Why::WithinBand));
+        let far_behind = job(2, 480.0).backlog(900_000.0);
+        assert_eq!(sizes(&options, &far_behind)[1].1, Why::BacklogStands);
+    }
+
+    #[test]
+    fn a_source_that_is_behind_shows_what_it_can_do() {
+        let options = Options { backlog_lag_threshold: Duration::from_hours(9), ..Options::default() };
+        let mut behind = job(10, 500.0).backlog(100_000.0);
+        behind.signals.vertices[0].busy = Some(0.1);
+        behind.signals.vertices[0].arrival = Some(estimate(400.0));
+        // By its busy time it takes 5000 a second, by what it does 500.
+        assert_eq!(wants(&options, &behind)[0].capacity, Some(500.0));
+    }
+
+    #[test]
+    fn options_of_the_history_are_followed() {
+        let mut grown = job(4, 2000.0);
+        let id = grown.snapshot.graph.vertices()[1].id;
+        let point = |p, ms: f64| CurvePoint {
+            parallelism: Parallelism::clamped(p),
+            service_time: Seconds::new(ms / 1e3).expect("finite"),
+            records: 1e5,
+            at: grown.now,
+        };
+        grown.ledger.curves.insert(id, vec![point(2, 2.0), point(4, 4.0)]);
+        let mut doubled = rescale(0, Some(100.0));
+        doubled.at = grown.now - Duration::from_mins(30);
+        doubled.from.insert(id, Parallelism::clamped(2));
+        doubled.to.insert(id, Parallelism::clamped(4));
+        grown.ledger.add_rescale(doubled);
+        assert_eq!(sizes(&Options::default(), &grown)[1].1, Why::TargetRateAboveCapacity);
+        let blocking = Options { effectiveness_detection: true, ..Options::default() };
+        assert_eq!(sizes(&blocking, &grown)[1], (4, Why::Unscalable));
+        let tracking = Options { restart_time_tracking: true, ..Options::default() };
+        let (fixed, tracked) = (wants(&Options::default(), &grown), wants(&tracking, &grown));
+        assert!(tracked[1].target_rate < fixed[1].target_rate, "100 s and not 300 s");
+    }
+
+    #[test]
+    fn holds_still_in_excluded_periods_and_when_it_is_told_to() {
+        let long = job(10, 500.0);
+        let all_day = Options { excluded_periods: vec!["* * * * * ?".to_owned()], ..Options::default() };
+        let advisor = Options { scaling_enabled: false, ..Options::default() };
+        for options in [all_day, advisor] {
+            assert_eq!(sizes(&options, &long), [(1, Why::Excluded), (10, Why::Excluded)]);
+        }
+    }
+}

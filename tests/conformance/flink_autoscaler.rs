@@ -1,0 +1,72 @@
+//! The operator's own cases: each kind's inputs brought to Tidegate's types, and what comes of them brought back.
+
+mod cycles;
+mod decisions;
+mod job;
+mod memory;
+mod metrics;
+mod settings;
+mod value;
+
+use serde_json::{Map, Value};
+use tidegate::policy::flink_autoscaler::Options;
+
+use crate::frame::{Fault, Suite, Vector};
+
+/// None: what holds for 1.15.0 only is in no vector, and for main is done as main does it.
+pub(crate) const SUITE: Suite = Suite { name: "flink-autoscaler", judge, differences: &[] };
+
+/// What was computed, by the vectors' names of it.
+type Computed = Result<Map<String, Value>, Fault>;
+
+fn judge(vector: &Vector) -> Result<(), Fault> {
+    let options = || -> Result<Options, Fault> {
+        let config: Option<Map<String, Value>> = vector.part("config")?;
+        Options::from_map(&value::texts(&config.unwrap_or_default())).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Fault::Unreadable(errors.join("; "))
+        })
+    };
+    let computed = match vector.kind.as_str() {
+        "vertex_decision" => decisions::vertex(vector, &options()?),
+        "scale_factor_to_parallelism" => decisions::scaled_and_aligned(vector, &options()?),
+        "alignment" => decisions::alignment(vector),
+        "alignment_mode_resolution" => Ok(decisions::alignment_mode(&options()?)),
+        "scale_down_sequence" => decisions::scale_down_sequence(vector, &options()?),
+        "scale_down_window_max" => decisions::window_max(vector),
+        "observed_scalability_coefficient" => decisions::scalability(vector, &options()?),
+        "rate_thresholds" => decisions::rate_thresholds(vector, &options()?),
+        "job_decision" => decisions::job(vector, &options()?),
+        "memory_pressure_guard" => decisions::memory_guard(vector, &options()?),
+        "resource_quota" => decisions::quota(vector, &options()?),
+        "task_slots_after_rescale" => decisions::slots(vector),
+        "evaluate_rates" => metrics::rates(vector, &options()?),
+        "is_processing_backlog" => metrics::backlog(vector, &options()?),
+        "true_processing_rate" => metrics::true_processing_rate(vector, &options()?),
+        "busy_time_avg" => metrics::busy_time(vector, &options()?),
+        "edge_output_ratio" => metrics::output_ratio(vector),
+        "window_rate" => metrics::window_rate(vector),
+        "tpr_input_rate" => metrics::input_rate(vector, &options()?),
+        "observed_tpr_backpressure" => metrics::without_back_pressure(vector),
+        "observed_tpr_sample" => metrics::observed_rate(vector, &options()?),
+        "load_metric" => metrics::load(vector, &options()?),
+        "global_metrics_collect" => metrics::global_sample(vector),
+        "global_metrics_evaluate" => metrics::global_window(vector),
+        "source_partition_count" => metrics::partitions(vector),
+        "network_segments" => memory::segments(vector),
+        "memory_scale_down_compensation" => memory::compensation(vector, &options()?),
+        "memory_tuning" => memory::tuning(vector, &options()?),
+        "excluded_periods_valid" => Ok(settings::valid_periods(options())),
+        "config_validation" => Ok(settings::valid(options())),
+        "excluded_period_active" => settings::excluded(vector, &options()?),
+        "restart_time" => settings::restart_time(vector, &options()?),
+        "effective_job_status" => settings::status(vector),
+        "override_merge" => settings::merged(vector, &options()?),
+        "resource_requirements_update" => settings::requirements_put(vector),
+        "metric_window" => cycles::metric_window(vector, &options()?),
+        "end_to_end" => cycles::end_to_end(vector, options()?),
+        "delayed_scale_down_series" => cycles::series(vector, &options()?),
+        _ => return Err(vector.unknown_kind()),
+    };
+    value::compare(vector, computed?)
+}
