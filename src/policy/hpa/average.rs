@@ -26,7 +26,7 @@ pub fn value(
     } else {
         (round_up(ratio * f64::from(ready_pods)), Basis::Ratio)
     };
-    Ok(Proposal { replicas, ratio, basis, reading: Reading::Value(value) })
+    Ok(Proposal { replicas, ratio: Some(ratio), basis, reading: Reading::Value(value) })
 }
 
 /// What a target per replica asks for (type `AverageValue`): the value over it, whatever the size is now. `observed` is
@@ -42,14 +42,16 @@ pub fn per_replica(
     tolerance: Tolerance,
 ) -> Result<Proposal, Unmeasured> {
     let target = checked(target)?;
-    // Without replicas this is infinite, or not a number where there is no value either: neither is near the target.
-    let ratio = value as f64 / (target * f64::from(observed));
-    let (replicas, basis) = if tolerance.holds(ratio) {
+    // Without replicas there is no ratio, and so nothing that is near the target.
+    let ratio = (observed > 0).then(|| value as f64 / (target * f64::from(observed)));
+    let (replicas, basis) = if ratio.is_some_and(|ratio| tolerance.holds(ratio)) {
         (observed, Basis::WithinTolerance)
     } else {
         (round_up(value as f64 / target), Basis::Ratio)
     };
-    let reading = Reading::Average(truncate((value as f64 / f64::from(observed)).ceil()));
+    // A sum that was held at the end of the range has no mean.
+    let mean = if value == i64::MAX { value } else { truncate((value as f64 / f64::from(observed)).ceil()) };
+    let reading = Reading::Average(mean);
     Ok(Proposal { replicas, ratio, basis, reading })
 }
 

@@ -22,7 +22,8 @@ impl Default for Burst {
 
 /// The size that may be taken of the one desired, and the reason.
 pub fn clamp(current: u32, desired: u32, (min, max): (u32, u32), burst: Burst) -> (u32, Limited) {
-    let at_once = saturate(i64::from(current).saturating_mul(i64::from(burst.factor))).max(burst.least);
+    let times = saturate(i64::from(current).saturating_mul(i64::from(burst.factor)));
+    let at_once = times.max(burst.least).max(current);
     let (most, reason) =
         if max > at_once { (at_once, Limited::ScaleUpLimit) } else { (max, Limited::TooManyReplicas) };
     if desired < min {

@@ -24,7 +24,7 @@ pub(super) fn changed_within(events: &[ScaleEvent], period: Duration, now: Times
 }
 
 /// The changes in one direction, as the HPA's controller keeps them: one that no policy of that direction looks at any
-/// more gives its place to the next.
+/// more gives its place to the next. So it is gone, too, for a policy of the other direction that looks back further.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct EventLog(Vec<LoggedEvent>);

@@ -24,6 +24,8 @@ mod events;
 mod metric;
 mod per_pod;
 mod pods;
+#[cfg(test)]
+mod property_tests;
 mod proposal;
 mod rate;
 mod size;

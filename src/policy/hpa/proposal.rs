@@ -11,8 +11,9 @@ use super::metric::Source;
 pub struct Proposal {
     /// So many replicas.
     pub replicas: u32,
-    /// The metric over its target, of the pods that count, before anything was assumed of the others.
-    pub ratio: f64,
+    /// The metric over its target, of the pods that count, before anything was assumed of the others; `None` where there
+    /// are no replicas to spread it over.
+    pub ratio: Option<f64>,
     /// Where the number comes from.
     pub basis: Basis,
     /// What the HPA's status shows of it: as measured, before anything was assumed.

@@ -248,3 +248,120 @@ impl Limited {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::hpa::{Ask, Change, RatePolicy, Rules, Source, Unmeasured};
+
+    const START: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+    /// An HPA on a queue of so many thousandths, one replica for each thousand.
+    struct Diary {
+        settings: Settings,
+        history: History,
+        current: u32,
+    }
+
+    impl Diary {
+        fn new(behavior: Option<Behavior>, current: u32) -> Self {
+            let settings = Settings { min: 2, max: 20, behavior, ..Settings::default() };
+            Self { settings, history: History::default(), current }
+        }
+
+        /// So many seconds after the start, with such a queue: the size that it sets, and the reason that says most.
+        fn at(&mut self, seconds: u64, queue: i64) -> (u32, &'static str) {
+            let step = self.step(seconds, &[queue_of(queue)]);
+            (step.size, step.reason())
+        }
+
+        fn step(&mut self, seconds: u64, metrics: &[Metric<'_>]) -> Step {
+            let now = START + Duration::from_secs(seconds);
+            let observed = Observed { current: self.current, existing: self.current, metrics };
+            let step = step(&self.settings, &observed, &self.history, now);
+            self.history = step.history.clone();
+            self.history.rescaled(self.settings.behavior.as_ref(), self.current, step.size, now);
+            self.current = step.size;
+            step
+        }
+    }
+
+    fn queue_of(value: i64) -> Metric<'static> {
+        Metric::Measured { source: Source::External, ask: Ask::PerReplica { value, target: 1_000 } }
+    }
+
+    #[test]
+    fn without_behavior_it_doubles_up_and_waits_five_minutes_down() {
+        let mut hpa = Diary::new(None, 3);
+        assert_eq!(hpa.at(0, 3_100), (3, "DesiredWithinRange"));
+        assert_eq!(hpa.at(15, 30_000), (6, "ScaleUpLimit"));
+        assert_eq!(hpa.at(30, 30_000), (12, "ScaleUpLimit"));
+        assert_eq!(hpa.at(45, 30_000), (20, "TooManyReplicas"));
+        // Thirty were asked for until second 45, and count until second 345.
+        assert_eq!(hpa.at(60, 500), (20, "TooManyReplicas"));
+        assert_eq!(hpa.at(345, 500), (20, "TooManyReplicas"));
+        assert_eq!(hpa.at(346, 500), (2, "TooFewReplicas"));
+    }
+
+    #[test]
+    fn with_behavior_changes_are_counted_against_their_policies() {
+        let two = RatePolicy { change: Change::Count(2), period: Duration::from_mins(1) };
+        let rules = |window| Rules { window, policies: vec![two], ..Rules::up() };
+        let behavior = Behavior { up: rules(Duration::ZERO), down: rules(Duration::from_secs(30)) };
+        let mut hpa = Diary::new(Some(behavior), 4);
+        assert_eq!(hpa.at(0, 9_000), (6, "ScaleUpLimit"));
+        assert_eq!(hpa.at(59, 9_000), (6, "ScaleUpLimit"));
+        assert_eq!(hpa.at(60, 9_000), (8, "ScaleUpLimit"));
+        // Nine were asked for, and the window for scaling down still shows them.
+        assert_eq!(hpa.at(61, 2_000), (8, "DesiredWithinRange"));
+        // Two were added within the minute: with those, four may go.
+        assert_eq!(hpa.at(91, 2_000), (4, "ScaleDownLimit"));
+        assert_eq!(hpa.at(92, 9_000), (8, "ScaleUpLimit"));
+    }
+
+    #[test]
+    fn a_controller_that_starts_is_no_reason_to_scale_down() {
+        let mut hpa = Diary::new(None, 9);
+        let first = hpa.step(0, &[queue_of(3_000)]);
+        assert_eq!((first.size, first.able), (9, Able::ScaleDownStabilized));
+        let changed = Changed { by: ChangedBy::ScaleDownStabilized, before: 3, after: 9 };
+        assert_eq!(first.changes, [changed]);
+        assert_eq!(hpa.at(301, 3_000), (3, "DesiredWithinRange"));
+    }
+
+    #[test]
+    fn a_size_out_of_bounds_is_set_right_without_a_look_at_the_metrics() {
+        for (current, size, reason, by) in
+            [(30, 20, "TooManyReplicas", ChangedBy::AboveMax), (1, 2, "TooFewReplicas", ChangedBy::BelowMin)]
+        {
+            let mut hpa = Diary::new(None, current);
+            let step = hpa.step(0, &[queue_of(10_000)]);
+            assert_eq!((step.size, step.reason(), step.limited), (size, reason, None));
+            assert_eq!(step.changes, [Changed { by, before: current, after: size }]);
+            assert!(step.proposals.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_workload_that_was_switched_off_stays_off() {
+        let mut hpa = Diary::new(None, 0);
+        assert_eq!(hpa.at(0, 10_000), (0, "ScalingDisabled"));
+        // With a minimum of none it was not switched off, but had nothing to do.
+        hpa.settings.min = 0;
+        assert_eq!(hpa.at(15, 3_000), (3, "DesiredWithinRange"));
+    }
+
+    #[test]
+    fn a_metric_that_fails_holds_the_size_and_says_so() {
+        let cause = Unmeasured::Unavailable("no route to the server".to_owned());
+        let failed = Metric::Failed(Failure { reason: Inactive::FailedGetExternalMetric, cause });
+        let mut hpa = Diary::new(None, 9);
+        let step = hpa.step(0, &[queue_of(3_000), failed.clone()]);
+        assert_eq!((step.size, step.reason()), (9, "FailedGetExternalMetric"));
+        assert_eq!(step.changes, [Changed { by: ChangedBy::MetricsFailed, before: 3, after: 9 }]);
+        let step = hpa.step(15, &[queue_of(12_000), failed]);
+        assert_eq!((step.size, step.inactive), (12, None));
+        let step = hpa.step(30, &[]);
+        assert_eq!((step.size, step.reason()), (12, "InvalidMetricSourceType"));
+    }
+}
