@@ -1,12 +1,15 @@
 //! The operator's own cases: each kind's inputs brought to Tidegate's types, and what comes of them brought back.
 
+mod alignment;
 mod cycles;
-mod decisions;
+mod delay;
 mod job;
+mod jobs;
 mod memory;
 mod metrics;
 mod settings;
 mod value;
+mod vertices;
 
 use serde_json::{Map, Value};
 use tidegate::policy::flink_autoscaler::Options;
@@ -28,18 +31,18 @@ fn judge(vector: &Vector) -> Result<(), Fault> {
         })
     };
     let computed = match vector.kind.as_str() {
-        "vertex_decision" => decisions::vertex(vector, &options()?),
-        "scale_factor_to_parallelism" => decisions::scaled_and_aligned(vector, &options()?),
-        "alignment" => decisions::alignment(vector),
-        "alignment_mode_resolution" => Ok(decisions::alignment_mode(&options()?)),
-        "scale_down_sequence" => decisions::scale_down_sequence(vector, &options()?),
-        "scale_down_window_max" => decisions::window_max(vector),
-        "observed_scalability_coefficient" => decisions::scalability(vector, &options()?),
-        "rate_thresholds" => decisions::rate_thresholds(vector, &options()?),
-        "job_decision" => decisions::job(vector, &options()?),
-        "memory_pressure_guard" => decisions::memory_guard(vector, &options()?),
-        "resource_quota" => decisions::quota(vector, &options()?),
-        "task_slots_after_rescale" => decisions::slots(vector),
+        "vertex_decision" => vertices::vertex(vector, &options()?),
+        "scale_factor_to_parallelism" => alignment::scaled_and_aligned(vector, &options()?),
+        "alignment" => alignment::alignment(vector),
+        "alignment_mode_resolution" => Ok(alignment::alignment_mode(&options()?)),
+        "scale_down_sequence" => delay::scale_down_sequence(vector, &options()?),
+        "scale_down_window_max" => delay::window_max(vector),
+        "observed_scalability_coefficient" => vertices::scalability(vector, &options()?),
+        "rate_thresholds" => vertices::rate_thresholds(vector, &options()?),
+        "job_decision" => jobs::job(vector, &options()?),
+        "memory_pressure_guard" => jobs::memory_guard(vector, &options()?),
+        "resource_quota" => jobs::quota(vector, &options()?),
+        "task_slots_after_rescale" => jobs::slots(vector),
         "evaluate_rates" => metrics::rates(vector, &options()?),
         "is_processing_backlog" => metrics::backlog(vector, &options()?),
         "true_processing_rate" => metrics::true_processing_rate(vector, &options()?),
@@ -63,7 +66,7 @@ fn judge(vector: &Vector) -> Result<(), Fault> {
         "effective_job_status" => settings::status(vector),
         "override_merge" => settings::merged(vector, &options()?),
         "resource_requirements_update" => settings::requirements_put(vector),
-        "metric_window" => cycles::metric_window(vector, &options()?),
+        "metric_window" => cycles::metric_window(vector, options()?),
         "end_to_end" => cycles::end_to_end(vector, options()?),
         "delayed_scale_down_series" => cycles::series(vector, &options()?),
         _ => return Err(vector.unknown_kind()),

@@ -13,7 +13,8 @@ use super::evaluate::{Evaluated, NoIngestionRate, evaluate};
 use super::history::{RestartTracking, ScalingHistory};
 use super::job::{JobDecision, Memory, decide_job};
 use super::overrides::Overrides;
-use super::sample::{GlobalSample, Sample, VertexReading};
+use super::reading::VertexReading;
+use super::sample::{GlobalSample, Sample};
 use super::topology::Topology;
 use super::window::{Filled, MetricWindow};
 

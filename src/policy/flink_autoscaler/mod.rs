@@ -12,12 +12,13 @@
 //! | what | where |
 //! |---|---|
 //! | options, names of old, Flink's notation, ranges | [`options`] |
-//! | samples and the window they are kept in | [`sample`], [`window`] |
+//! | samples, what they are made of, and the window they are kept in | [`sample`], [`reading`], [`window`] |
 //! | rates, backlog, thresholds | [`evaluate`], [`processing_rate`], [`edges`], [`capacity`] |
 //! | one vertex: factor, limits, alignment, delay, effect | [`vertex`], [`scaled`], [`align`], [`delay`], [`scalability`] |
 //! | a job: memory guard, trigger, quota | [`job`], [`resources`] |
 //! | memory of the `TaskManagers` | [`memory`] |
 //! | excluded periods | [`excluded`], [`quartz`] |
+//! | what is asked of Flink then | [`overrides`], [`status`] |
 //! | a whole cycle, with what is remembered | [`cycle`], [`history`] |
 
 pub mod align;
@@ -34,7 +35,10 @@ pub mod options;
 pub mod overrides;
 pub mod partitions;
 pub mod processing_rate;
+#[cfg(test)]
+mod properties;
 pub mod quartz;
+pub mod reading;
 pub mod resources;
 #[cfg_attr(not(test), expect(dead_code, reason = "a rule of policies from the next step on"))]
 mod rule;

@@ -1,6 +1,7 @@
 //! The kinds with whole cycles: collect, evaluate, decide, remember.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -8,7 +9,8 @@ use tidegate::model::{Ship, Timestamp};
 use tidegate::policy::flink_autoscaler::Options;
 use tidegate::policy::flink_autoscaler::cycle::{Autoscaler, Cycle, Look};
 use tidegate::policy::flink_autoscaler::evaluate::EvaluatedVertex;
-use tidegate::policy::flink_autoscaler::sample::{Aggregate, GlobalSample, Sample, VertexReading};
+use tidegate::policy::flink_autoscaler::reading::{Aggregate, VertexReading};
+use tidegate::policy::flink_autoscaler::sample::{GlobalSample, Sample};
 use tidegate::policy::flink_autoscaler::topology::{Topology, Vertex};
 use tidegate::policy::flink_autoscaler::window::{Filled, MetricWindow};
 
@@ -17,27 +19,32 @@ use super::job::{GraphInput, VertexInput, topology};
 use super::value::{Float, at, fields, written};
 use crate::frame::{Fault, Vector};
 
-pub(crate) fn metric_window(vector: &Vector, options: &Options) -> Computed {
+/// The project has no vector of this kind: it is read in the words of `end_to_end`.
+pub(crate) fn metric_window(vector: &Vector, mut options: Options) -> Computed {
     #[derive(Deserialize)]
     struct Inputs {
-        #[serde(default, alias = "running_ts_s")]
+        #[serde(default)]
         job_running_ts_s: f64,
-        #[serde(alias = "collections", alias = "samples", alias = "collections_s", alias = "times_s")]
-        steps: Vec<Step>,
+        #[serde(alias = "collections", alias = "samples")]
+        steps: Vec<Collection>,
     }
     #[derive(Deserialize)]
-    struct Step {
-        t_s: f64,
-        #[serde(alias = "running_ts_s")]
-        job_running_ts_s: Option<f64>,
+    struct Collection {
+        #[serde(rename = "t_s")]
+        at: f64,
+        #[serde(rename = "window_s")]
+        window: Option<f64>,
+        #[serde(rename = "job_running_ts_s")]
+        running_since: Option<f64>,
     }
     let inputs: Inputs = vector.part("inputs")?;
     let mut window = MetricWindow::default();
     let mut running_since = at(inputs.job_running_ts_s);
     let mut steps = Vec::new();
     for step in &inputs.steps {
-        running_since = step.job_running_ts_s.map_or(running_since, at);
-        let filled = window.collect(options, running_since, at(step.t_s), |_| Sample::default());
+        running_since = step.running_since.map_or(running_since, at);
+        options.metrics_window = step.window.map_or(options.metrics_window, Duration::from_secs_f64);
+        let filled = window.collect(&options, running_since, at(step.at), |_| Sample::default());
         steps.push(json!({
             "history_size": window.samples().len(),
             "fully_collected": filled == Filled::Full,
@@ -142,7 +149,7 @@ pub(crate) fn end_to_end(vector: &Vector, mut options: Options) -> Computed {
             graph = topology(other)?;
         }
         if let Some(seconds) = step.window_s {
-            options.metrics_window = std::time::Duration::from_secs_f64(seconds);
+            options.metrics_window = Duration::from_secs_f64(seconds);
         }
         running_since = step.job_running_ts_s.map_or(running_since, at);
         let readings: Vec<VertexReading> = graph

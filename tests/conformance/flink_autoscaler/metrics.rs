@@ -14,9 +14,10 @@ use tidegate::policy::flink_autoscaler::partitions::source_partitions;
 use tidegate::policy::flink_autoscaler::processing_rate::{
     busy_ms_per_second, choose, from_busy_time, rate_for_busy_time,
 };
-use tidegate::policy::flink_autoscaler::sample::{
-    self, Aggregate, GlobalSample, Sample, TaskManagerMetrics, observed_rate_sample,
+use tidegate::policy::flink_autoscaler::reading::{
+    self, Aggregate, TaskManagerMetrics, observed_rate_sample,
 };
+use tidegate::policy::flink_autoscaler::sample::{GlobalSample, Sample};
 use tidegate::policy::flink_autoscaler::window::{average, rate};
 
 use super::Computed;
@@ -150,7 +151,7 @@ pub(crate) fn without_back_pressure(vector: &Vector) -> Computed {
         backpressure_ms_per_s: Float,
     }
     let inputs: Inputs = vector.part("inputs")?;
-    let observed = sample::without_back_pressure(inputs.rate.0, inputs.backpressure_ms_per_s.0);
+    let observed = reading::without_back_pressure(inputs.rate.0, inputs.backpressure_ms_per_s.0);
     Ok(fields([("observed_tpr", written(observed))]))
 }
 
@@ -184,7 +185,7 @@ pub(crate) fn load(vector: &Vector, options: &Options) -> Computed {
     }
     let inputs: Inputs = vector.part("inputs")?;
     let busy = Aggregate { min: inputs.busy_min.0, max: inputs.busy_max.0, avg: inputs.busy_avg.0 };
-    let load = sample::load(options.busy_time, busy);
+    let load = reading::load(options.busy_time, busy);
     Ok(fields([
         ("LOAD", written(load)),
         ("ACCUMULATED_BUSY_TIME", written(inputs.accumulated_busy_time.0)),
@@ -208,15 +209,16 @@ pub(crate) fn global_sample(vector: &Vector) -> Computed {
     #[derive(Deserialize)]
     struct Inputs {
         tm: BTreeMap<String, Of>,
-        jm: BTreeMap<String, f64>,
+        #[serde(default)]
+        jm: BTreeMap<String, Float>,
     }
     #[derive(Deserialize)]
     struct Of {
-        max: Option<f64>,
+        max: Option<Float>,
     }
     let inputs: Inputs = vector.part("inputs")?;
-    let max = |name: &str| inputs.tm.get(name).and_then(|of| of.max);
-    let jm = |name: &str| inputs.jm.get(name).copied();
+    let max = |name: &str| inputs.tm.get(name).and_then(|of| of.max).map(|max| max.0);
+    let jm = |name: &str| inputs.jm.get(name).map(|value| value.0);
     let sample = TaskManagerMetrics {
         heap_used: max("HEAP_MEMORY_USED"),
         heap_max: max("HEAP_MEMORY_MAX"),

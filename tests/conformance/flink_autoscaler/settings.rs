@@ -61,20 +61,18 @@ pub(crate) fn status(vector: &Vector) -> Computed {
     Ok(fields([("status", json!(effective_state(inputs.status, tasks)))]))
 }
 
+/// The project has no vector of this kind: it is read in the words of `resource_requirements_update`.
 pub(crate) fn merged(vector: &Vector, options: &Options) -> Computed {
     #[derive(Deserialize)]
     struct Inputs {
-        #[serde(alias = "autoscaler", alias = "overrides")]
-        autoscaler_overrides: Overrides,
+        #[serde(alias = "autoscaler_overrides", alias = "autoscaler")]
+        overrides: Overrides,
         #[serde(default, alias = "user")]
         user_overrides: Overrides,
-        #[serde(default, alias = "excluded", alias = "exclude_ids")]
-        excluded_vertices: Vec<String>,
     }
     let inputs: Inputs = vector.part("inputs")?;
-    let excluded = [options.excluded_vertices.clone(), inputs.excluded_vertices].concat();
-    let merged = json!(merge(&inputs.autoscaler_overrides, &inputs.user_overrides, &excluded));
-    Ok(fields([("merged", merged.clone()), ("overrides", merged.clone()), ("applied", merged)]))
+    let merged = json!(merge(&inputs.overrides, &inputs.user_overrides, &options.excluded_vertices));
+    Ok(fields([("merged", merged.clone()), ("overrides", merged)]))
 }
 
 pub(crate) fn requirements_put(vector: &Vector) -> Computed {
