@@ -50,4 +50,4 @@ pub mod topology;
 pub mod vertex;
 pub mod window;
 
-pub use options::{OptionError, Options};
+pub use options::{OptionError, OptionErrors, Options, Settings};

@@ -6,6 +6,7 @@
 mod choices;
 mod error;
 mod read;
+mod settings;
 mod validate;
 mod value;
 
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use choices::{AdjustMode, BusyTime};
 pub use error::OptionError;
 pub use read::is_option;
+pub use settings::{OptionErrors, Settings};
 pub use value::{Bytes, Value};
 
 /// What every option's name begins with.
