@@ -15,7 +15,13 @@ fn policy() -> Policy {
         poll: Span::from_secs(2),
         spec: PolicySpec {
             rules: vec![Rule::Throughput(Throughput::default())],
-            behavior: Behavior { scale_down: ScalingRules { stabilization_window_seconds: Some(60) } },
+            behavior: Behavior {
+                scale_down: ScalingRules {
+                    stabilization_window_seconds: Some(60),
+                    ..ScalingRules::default()
+                },
+                ..Behavior::default()
+            },
             limits: Limits { cooldown: Span::from_secs(30), ..Limits::default() },
         },
         ..Policy::default()

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{JobState, MissedWhy, Timestamp};
+use crate::plan::LimitedBy;
+use crate::policy::Silence;
 
 /// Why nothing is done now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,6 +91,18 @@ pub enum Hold {
         /// Slots that are there.
         have: u32,
     },
+    /// The policy's behavior leaves nothing of the change for now.
+    Paced {
+        /// What of it.
+        by: LimitedBy,
+    },
+    /// A rule could not speak, and might ask for more.
+    RuleSilent {
+        /// The rule.
+        rule: String,
+        /// Why it cannot.
+        why: Silence,
+    },
     /// The cluster cannot rescale this way.
     MechanismUnavailable {
         /// Why not, and which setting would allow it.
@@ -119,6 +133,8 @@ impl Hold {
             Self::EffectAwaited { .. } => "EffectAwaited",
             Self::BroughtNothing { .. } => "BroughtNothing",
             Self::SlotsMissing { .. } => "SlotsMissing",
+            Self::Paced { .. } => "Paced",
+            Self::RuleSilent { .. } => "RuleSilent",
             Self::MechanismUnavailable { .. } => "MechanismUnavailable",
             Self::Paused => "Paused",
         }
@@ -162,6 +178,10 @@ impl fmt::Display for Hold {
             }
             Self::SlotsMissing { needed, have } => {
                 write!(f, "{needed} slots are needed and {have} are there")
+            }
+            Self::Paced { by } => write!(f, "the behavior allows no change for now: {by:?}"),
+            Self::RuleSilent { rule, why } => {
+                write!(f, "the rule {rule} cannot speak, and might ask for more: {why}")
             }
             Self::MechanismUnavailable { detail } => f.write_str(detail),
             Self::Paused => f.write_str("the policy is paused"),

@@ -73,11 +73,21 @@ pub fn not_running(snapshot: &Snapshot) -> Option<Hold> {
 /// # Errors
 /// The plan, with every reason why not now.
 pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<Hold>)> {
-    let general = [unfit(context), changing(context), mechanism(context), cooldown(context), budget(context)];
-    let directed = match made.plan.direction {
-        Direction::Up => [slots(&made), brought_nothing(&made.plan, context), None],
-        Direction::Down if made.plan.within_bounds_again => [None, None, None],
-        Direction::Down => [window(&made), backlog(context), not_worth_it(&made.plan, context)],
+    let direction = made.plan.direction;
+    let general = [
+        unfit(context),
+        changing(context),
+        mechanism(context),
+        cooldown(direction, context),
+        budget(context),
+        paced(&made),
+    ];
+    let directed = match direction {
+        Direction::Up => [slots(&made), brought_nothing(&made.plan, context), None, None],
+        Direction::Down if made.plan.within_bounds_again => [None, None, None, None],
+        Direction::Down => {
+            [window(&made), backlog(context), not_worth_it(&made.plan, context), silent(context)]
+        }
     };
     let holds: Vec<Hold> = general.into_iter().chain(directed).flatten().collect();
     if holds.is_empty() { Ok(Approved(made.plan)) } else { Err((made.plan, holds)) }
@@ -115,8 +125,13 @@ fn mechanism(c: &Context<'_>) -> Option<Hold> {
     Some(Hold::MechanismUnavailable { detail })
 }
 
-fn cooldown(c: &Context<'_>) -> Option<Hold> {
-    let until = c.ledger.rescales.back()?.ended + c.policy.spec.limits.cooldown.get();
+fn cooldown(direction: Direction, c: &Context<'_>) -> Option<Hold> {
+    let limits = &c.policy.spec.limits;
+    let of_direction = match direction {
+        Direction::Up => limits.scale_up_cooldown,
+        Direction::Down => limits.scale_down_cooldown,
+    };
+    let until = c.ledger.rescales.back()?.ended + of_direction.unwrap_or(limits.cooldown).get();
     (until > c.now).then_some(Hold::Cooldown { until })
 }
 
@@ -150,6 +165,16 @@ fn brought_nothing(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
         .then_some(Hold::BroughtNothing { tried: last.at })
 }
 
+fn paced(made: &Made) -> Option<Hold> {
+    made.paced_by.map(|by| Hold::Paced { by })
+}
+
+/// As with several metrics of an HPA: one that cannot be had might ask for more than the others.
+fn silent(c: &Context<'_>) -> Option<Hold> {
+    let (rule, why) = c.proposal.silent().next()?;
+    Some(Hold::RuleSilent { rule: rule.rule.to_owned(), why: why.clone() })
+}
+
 fn window(made: &Made) -> Option<Hold> {
     made.window_until.map(|until| Hold::ScaleDownStabilized { until })
 }
@@ -175,8 +200,9 @@ mod tests {
 
     use crate::model::{Expectation, Parallelism, RescaleEnd};
     use crate::plan;
+    use crate::policy::hpa::SelectPolicy::Disabled;
     use crate::policy::testing::{Job, policy, rescale};
-    use crate::policy::{Budget, Span};
+    use crate::policy::{Budget, ExternalTarget, Prometheus, Quantity, Rule, Span};
 
     /// What speaks against the plan that a job's load asks for.
     fn holds(job: &Job, policy: &Policy) -> Vec<&'static str> {
@@ -194,6 +220,12 @@ mod tests {
             Ok(_) => Vec::new(),
             Err((_, holds)) => holds.iter().map(Hold::kind).collect(),
         }
+    }
+
+    /// A query that nobody has answered.
+    fn unanswered() -> Rule {
+        let target = ExternalTarget::Value { value: Quantity::default() };
+        Rule::Prometheus(Prometheus { query: "up".to_owned(), target, fallback: None })
     }
 
     fn short() -> Job {
@@ -214,10 +246,20 @@ mod tests {
         job.ledger.add_rescale(Rescale { ended, end, ..rescale(0, Some(1.0)) });
     }
 
+    /// What it is, the job, what is different about it or its policy, and what then speaks against the plan.
+    type Row = (&'static str, fn() -> Job, fn(&mut Job, &mut Policy), &'static [&'static str]);
+
+    fn check(rows: &[Row]) {
+        for (what, job, change, expected) in rows {
+            let (mut job, mut policy) = (job(), policy());
+            change(&mut job, &mut policy);
+            assert_eq!(holds(&job, &policy), *expected, "{what}");
+        }
+    }
+
     #[test]
     fn holds_for_every_reason_and_no_other() {
-        type Change = fn(&mut Job, &mut Policy);
-        let rows: [(&str, fn() -> Job, Change, &[&str]); 20] = [
+        check(&[
             ("up", short, |_, _| {}, &[]),
             ("down", large, |j, _| rescaled(j, 3600, RescaleEnd::Done), &[]),
             ("the load has just changed", short, |j, _| j.signals.trend = Trend::Changing, &["LoadChanging"]),
@@ -304,12 +346,47 @@ mod tests {
                 |j, _| j.snapshot.slots.as_mut().expect("a row has slots").total = 3,
                 &["SlotsMissing"],
             ),
-        ];
-        for (what, job, change, expected) in rows {
-            let (mut job, mut policy) = (job(), policy());
-            change(&mut job, &mut policy);
-            assert_eq!(holds(&job, &policy), expected, "{what}");
-        }
+        ]);
+    }
+
+    #[test]
+    fn holds_for_what_the_policy_sets() {
+        check(&[
+            (
+                "a cooldown of its own for growing",
+                short,
+                |j, p| {
+                    p.spec.limits.scale_up_cooldown = Some(Span::from_secs(10));
+                    rescaled(j, 11, RescaleEnd::Done);
+                },
+                &[],
+            ),
+            (
+                "a longer one for shrinking",
+                large,
+                |j, p| {
+                    p.spec.limits.scale_down_cooldown = Some(Span::from_secs(7200));
+                    rescaled(j, 3600, RescaleEnd::Done);
+                },
+                &["Cooldown"],
+            ),
+            (
+                "no growing at all",
+                short,
+                |_, p| p.spec.behavior.scale_up.select_policy = Disabled,
+                &["Paced"],
+            ),
+            ("a silent rule stops no growing", short, |_, p| p.spec.rules.push(unanswered()), &[]),
+            (
+                "a silent rule stops shrinking",
+                large,
+                |j, p| {
+                    p.spec.rules.push(unanswered());
+                    rescaled(j, 3600, RescaleEnd::Done);
+                },
+                &["RuleSilent"],
+            ),
+        ]);
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub struct Ledger {
     pub rescales: VecDeque<Rescale>,
     /// What the last rescale was expected to bring, until it has been checked.
     pub expectation: Option<Expectation>,
+    /// Since when rules have been silent, by their place in the policy.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub silent: BTreeMap<usize, Timestamp>,
 }
 
 impl Ledger {
@@ -66,12 +69,15 @@ pub struct NeedWindow {
     /// When the last need was added.
     pub until: Timestamp,
     entries: VecDeque<Need>,
+    /// The same for the least: entries rise from the first to the last.
+    #[serde(default)]
+    lows: VecDeque<Need>,
 }
 
 impl NeedWindow {
     /// A window that begins with one need.
     pub fn new(need: Need) -> Self {
-        Self { since: need.at, until: need.at, entries: VecDeque::from([need]) }
+        Self { since: need.at, until: need.at, entries: VecDeque::from([need]), lows: VecDeque::from([need]) }
     }
 
     /// Adds a need and forgets what is older than `keep`. After a gap longer than `gap`, or when the clock has gone
@@ -85,17 +91,30 @@ impl NeedWindow {
         while self.entries.back().is_some_and(|last| last.wanted <= need.wanted) {
             self.entries.pop_back();
         }
-        self.entries.push_back(need);
+        while self.lows.back().is_some_and(|last| last.wanted >= need.wanted) {
+            self.lows.pop_back();
+        }
         let oldest = need.at - keep;
-        while self.entries.front().is_some_and(|first| first.at < oldest) {
-            self.entries.pop_front();
+        for entries in [&mut self.entries, &mut self.lows] {
+            entries.push_back(need);
+            while entries.front().is_some_and(|first| first.at < oldest) {
+                entries.pop_front();
+            }
         }
     }
 
     /// The most that was wanted at or after `from`; `None` when the window does not reach back that far.
     pub fn most_since(&self, from: Timestamp) -> Option<Parallelism> {
-        (self.since <= from)
-            .then(|| self.entries.iter().find(|need| need.at >= from).map(|need| need.wanted))?
+        self.first_since(&self.entries, from)
+    }
+
+    /// The least that was wanted at or after `from`; `None` when the window does not reach back that far.
+    pub fn least_since(&self, from: Timestamp) -> Option<Parallelism> {
+        self.first_since(&self.lows, from)
+    }
+
+    fn first_since(&self, entries: &VecDeque<Need>, from: Timestamp) -> Option<Parallelism> {
+        (self.since <= from).then(|| entries.iter().find(|need| need.at >= from).map(|need| need.wanted))?
     }
 
     /// When a need above `size` was last added.

@@ -3,6 +3,7 @@
 //! Comes in: values from outside, turned away here when they are not finite or not possible. Goes out: plain, immutable
 //! data that every later stage may trust. This module must never do IO, read a clock, or decide anything.
 
+mod around;
 mod graph;
 mod ids;
 mod ledger;
@@ -11,6 +12,7 @@ mod snapshot;
 mod time;
 mod units;
 
+pub use around::{Amount, Answer, Around, Container, Phase, Pod, Ready, ReadyStatus, Workload};
 pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, VertexId};
 pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Rescale, RescaleEnd};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Graph, JobId, Parallelism, Timestamp};
+use super::{Around, Graph, JobId, Parallelism, Timestamp};
 
 /// What came of one poll.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -182,7 +182,7 @@ pub struct Reading {
     pub parallelism: Parallelism,
     /// Subtasks that are RUNNING (or FINISHED).
     pub running: u32,
-    /// Records taken in; always 0 for a source.
+    /// Records taken in; up to Flink 1.20 always 0 for a source.
     pub read_records: Option<u64>,
     /// Records put out; 0 for a sink.
     pub write_records: Option<u64>,
@@ -224,6 +224,9 @@ pub struct Snapshot {
     pub graph: Arc<Graph>,
     /// One reading for each of the graph's vertices, in its order.
     pub vertices: Vec<Reading>,
+    /// What is around the job.
+    #[serde(default, skip_serializing_if = "Around::is_empty")]
+    pub around: Around,
 }
 
 impl Snapshot {

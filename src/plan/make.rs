@@ -4,6 +4,7 @@ use crate::model::{Ledger, Parallelism, Snapshot, Timestamp, Vertex};
 use crate::policy::{Policy, Proposal, Want, Why, scale_down_window};
 
 use super::align::aligned;
+use super::behavior::Pace;
 use super::slots::{self, Demand};
 use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan};
 
@@ -16,6 +17,8 @@ pub struct Made {
     pub window_until: Option<Timestamp>,
     /// Slots that are there, where the plan needs more.
     pub slots_have: Option<u32>,
+    /// What of the behavior leaves nothing of the plan for now.
+    pub paced_by: Option<LimitedBy>,
 }
 
 /// Makes a plan of a proposal; `None` when every vertex has the size it needs. Always with the trail of limits.
@@ -31,9 +34,10 @@ pub fn make(
         return (None, maker.limits);
     };
     let wished = maker.wished(direction);
+    let pace = Pace::new(direction, policy, snapshot, ledger, now);
     let made = match direction {
-        Direction::Up => maker.grow(&wished),
-        Direction::Down => maker.shrink(&wished, ledger, now),
+        Direction::Up => maker.grow(&wished, &pace),
+        Direction::Down => maker.shrink(&wished, &pace, ledger, now),
     };
     (made, maker.limits)
 }
@@ -73,14 +77,14 @@ impl Maker<'_> {
     fn direction(&self) -> Option<Direction> {
         let wants = || self.proposal.wants.iter().enumerate();
         let is_short = |(index, want): (usize, &Want)| match want.why {
-            Why::TargetRateAboveCapacity | Why::BacklogStands => {
+            why if why.is_short() && want.wanted > want.current => {
                 // At its upper bound it stays short, and there is nothing to be done about it.
-                want.wanted > want.current && want.current < self.bounds(index).1
+                want.current < self.bounds(index).1
             }
             _ => self.is_outside_bounds(index, want) && want.current < self.bounds(index).0,
         };
         let is_large = |(index, want): (usize, &Want)| match want.why {
-            Why::UtilizationBelowBand => want.current > self.bounds(index).0,
+            why if why.is_large() && want.wanted < want.current => want.current > self.bounds(index).0,
             _ => self.is_outside_bounds(index, want),
         };
         if wants().any(is_short) {
@@ -122,7 +126,12 @@ impl Maker<'_> {
     }
 
     /// As wished, as far as the slots go; with nothing gained by what there is, the wish itself, for the guard to hold.
-    fn grow(&mut self, wished: &[Parallelism]) -> Option<Made> {
+    fn grow(&mut self, wished: &[Parallelism], pace: &Pace<'_>) -> Option<Made> {
+        let (paced, paced_by) = self.paced(wished, pace, LimitedBy::ScaleUpLimit);
+        if let Some(by) = paced_by {
+            return self.held_by_behavior(Direction::Up, wished, by);
+        }
+        let wished = &paced[..];
         let usable = slots::usable(self.snapshot, self.policy.replicas);
         let demand = |sizes: &[Parallelism]| slots::needed(&self.snapshot.graph, sizes);
         let short_of = usable.filter(|&have| demand(wished) > have);
@@ -141,15 +150,54 @@ impl Maker<'_> {
         Some(made)
     }
 
+    /// Sizes that are not changed faster than the behavior allows; what has left nothing of the change, if it did.
+    fn paced(
+        &mut self,
+        wished: &[Parallelism],
+        pace: &Pace<'_>,
+        limit: LimitedBy,
+    ) -> (Vec<Parallelism>, Option<LimitedBy>) {
+        let mut last = None;
+        let wants = &self.proposal.wants;
+        let sizes: Vec<_> = (0..wished.len())
+            .map(|index| {
+                let (want, size) = (&wants[index], wished[index]);
+                if self.is_outside_bounds(index, want) {
+                    return size;
+                }
+                let stable = pace.stabilized(self.vertex(index), want.current, size);
+                let stable = self.limit(index, LimitedBy::ScaleUpWindow, size, stable);
+                let paced = pace.limited(self.vertex(index), want.current, stable);
+                if paced != size {
+                    last = Some(if paced == stable { LimitedBy::ScaleUpWindow } else { limit });
+                }
+                self.limit(index, limit, stable, paced)
+            })
+            .collect();
+        let is_left = wants.iter().zip(&sizes).any(|(want, &size)| size != want.current);
+        (sizes, if is_left { None } else { last })
+    }
+
+    /// The wish itself, for the guard to hold.
+    fn held_by_behavior(&self, direction: Direction, wished: &[Parallelism], by: LimitedBy) -> Option<Made> {
+        let mut made = self.made(direction, wished)?;
+        made.paced_by = Some(by);
+        Some(made)
+    }
+
     fn grows_what_is_short(&self, sizes: &[Parallelism]) -> bool {
-        self.proposal.wants.iter().zip(sizes).any(|(want, &size)| {
-            size > want.current && matches!(want.why, Why::TargetRateAboveCapacity | Why::BacklogStands)
-        })
+        self.proposal.wants.iter().zip(sizes).any(|(want, &size)| size > want.current && want.why.is_short())
     }
 
     /// As wished, but never below what the scale-down window needed at its most, and only when a vertex was below its band
     /// for the whole window: until then the wish itself, for the guard to hold.
-    fn shrink(&mut self, wished: &[Parallelism], ledger: &Ledger, now: Timestamp) -> Option<Made> {
+    fn shrink(
+        &mut self,
+        wished: &[Parallelism],
+        pace: &Pace<'_>,
+        ledger: &Ledger,
+        now: Timestamp,
+    ) -> Option<Made> {
         let window = scale_down_window(self.policy, ledger);
         // The window is let run on for two more polls when it is about to let go of more: one step of the load takes one
         // rescale, though two samples saw its edge.
@@ -169,7 +217,7 @@ impl Maker<'_> {
             let most = most_since(now - window).unwrap_or(want.current);
             sizes[index] = most.clamp(wished[index], want.current);
             lets_go_soon |= most > wished[index] && most_since(now + soon - window) < Some(most);
-            if want.why == Why::UtilizationBelowBand {
+            if want.why.is_large() {
                 let low = self.below_band(want).max(wished[index]);
                 is_time |= most <= low;
                 let last = needs.map_or(now, |needs| needs.last_above(low).unwrap_or(needs.since));
@@ -184,6 +232,10 @@ impl Maker<'_> {
         for (index, (&before, &after)) in wished.iter().zip(&sizes).enumerate() {
             self.limit(index, LimitedBy::ScaleDownWindow, before, after);
         }
+        let (sizes, paced_by) = self.paced(&sizes, pace, LimitedBy::ScaleDownLimit);
+        if let Some(by) = paced_by {
+            return self.held_by_behavior(Direction::Down, wished, by);
+        }
         let mut made = self.made(Direction::Down, &sizes)?;
         made.window_until = lets_go_soon.then(|| now + soon);
         Some(made)
@@ -192,9 +244,10 @@ impl Maker<'_> {
     /// The largest need of a vertex at which it may have been below its band: one subtask less would not have been enough
     /// for the load, so the load was more than what that one takes at the target utilization.
     fn below_band(&self, want: &Want) -> Parallelism {
-        let (Some(curve), Some(rule)) = (want.curve, self.policy.throughput()) else {
-            return Parallelism::ONE;
+        let (Why::UtilizationBelowBand, Some(curve)) = (want.why, want.curve) else {
+            return Parallelism::clamped(u64::from(want.current.get()).saturating_sub(1).max(1));
         };
+        let rule = self.policy.throughput().copied().unwrap_or_default();
         let band = rule.utilization;
         let low = curve.capacity(want.current) * band.min;
         let may_be_below = |size: &u32| {
@@ -242,6 +295,7 @@ impl Maker<'_> {
             },
             window_until: None,
             slots_have: None,
+            paced_by: None,
         })
     }
 }

@@ -4,6 +4,7 @@
 //! trail of limits that changed the proposal. This module must never decide whether now is the time: that is `guard`'s.
 
 mod align;
+mod behavior;
 mod make;
 mod slots;
 mod types;

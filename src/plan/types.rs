@@ -1,6 +1,6 @@
 //! What a plan is.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{FlinkVersion, JobId, Parallelism, Timestamp, VertexId};
 
@@ -94,7 +94,7 @@ pub struct Limit {
 }
 
 /// What can change a proposal; a closed list, fit for a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum LimitedBy {
     /// The policy's least parallelism.
     MinParallelism,
@@ -108,6 +108,12 @@ pub enum LimitedBy {
     Slots,
     /// What the scale-down window needed at its most.
     ScaleDownWindow,
+    /// What the window for scaling up needed at its least.
+    ScaleUpWindow,
+    /// The behavior's policies for growing.
+    ScaleUpLimit,
+    /// The behavior's policies for shrinking.
+    ScaleDownLimit,
     /// Nothing shrinks in a rescale that is for growing, and nothing grows in one that is for shrinking.
     Direction,
 }

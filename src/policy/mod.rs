@@ -4,14 +4,21 @@
 //! vertex with the numbers it rests on. This module must never look at bounds, cooldowns or anything else that is not
 //! about need: that is `plan`'s and `guard`'s part.
 
+mod backlog;
+mod backpressure;
 mod capacity;
+mod compose;
 pub mod flink_autoscaler;
 mod glob;
 pub mod hpa;
 mod load;
+mod prometheus;
 mod proposal;
 mod quantity;
+mod replicas;
+mod resource;
 mod restart;
+mod said;
 mod span;
 mod spec;
 #[cfg(test)]
@@ -20,15 +27,18 @@ mod throughput;
 
 pub use proposal::{Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
+pub use said::{Replicas, RuleSaid, Said, Silence};
 pub use span::{Span, SpanError};
 pub use spec::{
-    Alignment, AutoscalerSpec, Behavior, Bounds, Budget, CatchUp, FlinkRef, Limits, Mechanism, Mode,
-    ObservedOr, Policy, PolicyRef, PolicySpec, ReplicaBounds, Rule, ScalingRules, Throughput,
-    UtilizationBand, VertexSpec, WorkloadRef,
+    Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Bounds, Budget, CatchUp, ExternalTarget,
+    Fallback, FlinkRef, Limits, Mechanism, Mode, ObservedOr, Policy, PolicyRef, PolicySpec, Prometheus,
+    ReplicaBounds, Resource, ResourceName, ResourceTarget, Rule, ScalingPolicyType, ScalingRate,
+    ScalingRules, Throughput, UtilizationBand, VertexSpec, WorkloadRef,
 };
 
 use crate::model::{Ledger, Snapshot, Timestamp};
 use crate::signals::Signals;
+use said::Context;
 
 pub(crate) use restart::scale_down_window;
 
@@ -40,8 +50,5 @@ pub fn propose(
     ledger: &Ledger,
     now: Timestamp,
 ) -> Proposal {
-    match policy.throughput() {
-        Some(rule) => throughput::propose(rule, signals, snapshot, policy, ledger, now),
-        None => Proposal::nothing(snapshot),
-    }
+    compose::propose(&Context { signals, snapshot, policy, ledger, now })
 }

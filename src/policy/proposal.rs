@@ -2,13 +2,16 @@
 
 use serde::Serialize;
 
-use crate::model::{Parallelism, Snapshot};
+use super::said::{RuleSaid, Said, Silence};
+use crate::model::Parallelism;
 use crate::signals::Curve;
 
 /// What the rules ask for, one want per vertex in the graph's order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Proposal {
+    /// What each rule said, in the policy's order; those that are switched off are left out.
+    pub rules: Vec<RuleSaid>,
     /// One per vertex.
     pub wants: Vec<Want>,
     /// Records/s that arrive at the sources, all together, as far as they are known.
@@ -39,6 +42,9 @@ pub struct Want {
     pub utilization: Option<f64>,
     /// Why.
     pub why: Why,
+    /// The rule that asked for it, as its place in [`Proposal::rules`]: the one that asked for the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<usize>,
 }
 
 /// How a vertex's capacity was found.
@@ -67,20 +73,23 @@ impl Want {
             found: None,
             utilization: None,
             why,
+            rule: None,
         }
     }
 }
 
 impl Proposal {
-    /// What leaves a job as it is.
-    pub(super) fn nothing(snapshot: &Snapshot) -> Self {
-        let wants = snapshot.vertices.iter().map(|v| Want::unchanged(v.parallelism, Why::NoSignal)).collect();
-        Self { wants, load: 0.0, restart_seconds: 0.0, backlog_standing: 0.0 }
+    /// The rules that could not speak.
+    pub fn silent(&self) -> impl Iterator<Item = (&RuleSaid, &Silence)> {
+        self.rules.iter().filter_map(|rule| match &rule.said {
+            Said::Silent { why, .. } => Some((rule, why)),
+            _ => None,
+        })
     }
 }
 
 /// Why a vertex is wanted at its size; a closed list, fit for a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Why {
     /// What must come in is more than it can take.
     TargetRateAboveCapacity,
@@ -96,4 +105,36 @@ pub enum Why {
     NoSignal,
     /// The policy leaves it alone.
     Excluded,
+    /// A metric of the TaskManagers, or a query, is above its target.
+    MetricAboveTarget,
+    /// A metric of the TaskManagers, or a query, is below its target.
+    MetricBelowTarget,
+    /// The vertices before it wait for it.
+    PushesBack,
+    /// It has been idle, and nothing waits for it.
+    PushesNothingBack,
+    /// What the rule looks at has been gone for so long that its fallback holds.
+    FellBack,
+}
+
+impl Why {
+    /// Whether it is a reason to grow.
+    pub fn is_short(self) -> bool {
+        matches!(
+            self,
+            Self::TargetRateAboveCapacity
+                | Self::BacklogStands
+                | Self::MetricAboveTarget
+                | Self::PushesBack
+                | Self::FellBack
+        )
+    }
+
+    /// Whether it is a reason to shrink.
+    pub fn is_large(self) -> bool {
+        matches!(
+            self,
+            Self::UtilizationBelowBand | Self::MetricBelowTarget | Self::PushesNothingBack | Self::FellBack
+        )
+    }
 }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Cluster, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Need, NeedWindow, Parallelism, Reading,
-    Rescale, RescaleEnd, Scheduler, Seconds, Ship, Slots, Snapshot, Timestamp, Vertex, VertexId,
+    Around, Cluster, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Need, NeedWindow, Parallelism,
+    Reading, Rescale, RescaleEnd, Scheduler, Seconds, Ship, Slots, Snapshot, Timestamp, Vertex, VertexId,
 };
+use crate::policy::said::Context;
 use crate::policy::{Policy, Proposal, Rule, Span, Throughput, propose};
 use crate::signals::{EdgeSignals, Estimate, Signals, Trend, VertexSignals};
 
@@ -111,6 +112,7 @@ impl Job {
                     pending_records: None,
                 })
                 .collect(),
+            around: Around::default(),
             graph: Arc::new(graph),
         };
         Self { snapshot, signals, ledger: Ledger::default(), now: START }
@@ -150,6 +152,17 @@ impl Job {
                 .or_insert_with(|| NeedWindow::new(need));
         }
         self
+    }
+
+    /// What a rule looks at.
+    pub(super) fn context<'a>(&'a self, policy: &'a Policy) -> Context<'a> {
+        Context {
+            signals: &self.signals,
+            snapshot: &self.snapshot,
+            policy,
+            ledger: &self.ledger,
+            now: self.now,
+        }
     }
 
     /// What the rules of a policy ask for this job.

@@ -1,12 +1,13 @@
 //! As much as the records need that come in: `DS2`'s one pass through the graph (OSDI'18, eq. 7), with measured capacity
 //! curves, the backlog, and the cost of the restart itself.
 
-use crate::model::{Ledger, Parallelism, Snapshot, Timestamp};
-use crate::signals::{Needed, Signals};
+use crate::model::Parallelism;
+use crate::signals::Needed;
 
 use super::capacity::{self, Capacity};
 use super::load::{self, CatchUp, Load};
-use super::{Policy, Proposal, Throughput, Want, Why, restart};
+use super::said::Context;
+use super::{Throughput, Want, Why, restart};
 
 /// A backlog stands when it is more than what arrives in so many seconds: less is on its way through any connector
 /// (fetch waits of half a second, batches, the age of the metrics).
@@ -16,19 +17,13 @@ const STANDING_SECONDS: f64 = 3.0;
 const WORTH_HAVING: f64 = 0.95;
 
 /// What the throughput rule asks for.
-pub(super) fn propose(
-    rule: &Throughput,
-    signals: &Signals,
-    snapshot: &Snapshot,
-    policy: &Policy,
-    ledger: &Ledger,
-    now: Timestamp,
-) -> Proposal {
+pub(super) fn wants(rule: &Throughput, context: &Context<'_>) -> Vec<Want> {
+    let Context { signals, snapshot, policy, ledger, now } = *context;
     let restart_seconds = restart::seconds(rule, ledger);
     let catch_up = CatchUp { seconds: rule.catch_up.0.as_secs(), restart_seconds };
     let loads = load::spread(signals, &snapshot.graph, catch_up);
     let capacities = capacity::of_all(signals, snapshot, ledger, now);
-    let wants = loads
+    loads
         .iter()
         .zip(&capacities)
         .enumerate()
@@ -46,19 +41,18 @@ pub(super) fn propose(
                 },
             }
         })
-        .collect();
-    let sources = || snapshot.graph.sources().map(|v| &signals.vertices[v]);
-    Proposal {
-        wants,
-        load: sources().filter_map(|source| source.arrival).map(|arrival| arrival.mean).sum(),
-        restart_seconds,
-        backlog_standing: sources()
-            .filter_map(|source| {
-                let (backlog, arrival) = (source.backlog?, source.arrival?.mean);
-                (backlog > arrival.max(0.0) * STANDING_SECONDS).then_some(backlog)
-            })
-            .sum(),
-    }
+        .collect()
+}
+
+/// Records/s that arrive at the sources, and records that stand at them, as far as they are known.
+pub(super) fn sources(context: &Context<'_>) -> (f64, f64) {
+    let sources = || context.snapshot.graph.sources().map(|v| &context.signals.vertices[v]);
+    let load = sources().filter_map(|source| source.arrival).map(|arrival| arrival.mean).sum();
+    let standing = sources().filter_map(|source| {
+        let (backlog, arrival) = (source.backlog?, source.arrival?.mean);
+        (backlog > arrival.max(0.0) * STANDING_SECONDS).then_some(backlog)
+    });
+    (load, standing.sum())
 }
 
 /// What one vertex needs.
@@ -106,24 +100,23 @@ fn want(
         found: Some(capacity.found),
         utilization: (now > 0.0).then(|| load.steady / now),
         why,
+        rule: None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::Policy;
     use super::super::testing::{Job, estimate};
     use super::*;
     use crate::model::{CurvePoint, Seconds};
     use crate::signals::Estimate;
 
-    fn proposal(job: &Job) -> Proposal {
-        let policy = Policy::default();
-        propose(&Throughput::default(), &job.signals, &job.snapshot, &policy, &job.ledger, job.now)
-    }
-
     /// (wanted, why) of every vertex.
     fn wants(job: &Job) -> Vec<(u32, Why)> {
-        proposal(job).wants.iter().map(|want| (want.wanted.get(), want.why)).collect()
+        let policy = Policy::default();
+        let wants = super::wants(&Throughput::default(), &job.context(&policy));
+        wants.iter().map(|want| (want.wanted.get(), want.why)).collect()
     }
 
     #[test]
@@ -221,8 +214,9 @@ mod tests {
     #[test]
     fn a_backlog_stands_only_beyond_what_is_on_its_way() {
         for (backlog, standing) in [(0.0, 0.0), (1_400.0, 0.0), (1_600.0, 1_600.0)] {
-            let got = proposal(&Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(500.0).backlog(backlog))
-                .backlog_standing;
+            let (job, policy) =
+                (Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(500.0).backlog(backlog), Policy::default());
+            let (_, got) = sources(&job.context(&policy));
             assert!((got - standing).abs() < 1e-9, "{backlog}: {got}");
         }
     }

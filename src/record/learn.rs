@@ -1,11 +1,12 @@
 //! What a cycle teaches: needs for the scale-down window, points of the capacity curve, skew, and whether the last rescale
 //! brought what was expected of it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::decide::Decision;
-use crate::model::{CurvePoint, Ledger, Need, NeedWindow, Seconds, Snapshot};
-use crate::policy::{Policy, Proposal, Why, scale_down_window};
+use crate::model::{CurvePoint, Ledger, Need, NeedWindow, Seconds, Snapshot, Timestamp};
+use crate::policy::{Policy, Proposal, Said, Why, scale_down_window};
 use crate::signals::{self, Signals, Trend};
 
 /// Needs are kept for the longest window that can be set, an hour, and a little: a window that is lengthened is full at once.
@@ -32,6 +33,7 @@ pub(super) fn from_decision(ledger: &mut Ledger, decision: &Decision, snapshot: 
     let (Some(signals), Some(proposal)) = (&decision.signals, &decision.proposal) else {
         return;
     };
+    ledger.silent = silences(proposal);
     // A load that has just changed may be a mixture of before and after: no need, and no cost of a record.
     // Nor is what cold tasks do.
     if signals.trend == Trend::Changing || !signals.warm {
@@ -40,6 +42,16 @@ pub(super) fn from_decision(ledger: &mut Ledger, decision: &Decision, snapshot: 
     needs(ledger, decision, proposal, snapshot, policy);
     costs(ledger, signals, proposal, snapshot);
     check_expectation(ledger, decision, proposal, snapshot);
+}
+
+/// Since when each rule has been silent that is.
+fn silences(proposal: &Proposal) -> BTreeMap<usize, Timestamp> {
+    let since = |said: &Said| match said {
+        Said::Silent { since, .. } | Said::FellBack { since, .. } => Some(*since),
+        Said::Sizes | Said::Replicas(_) => None,
+    };
+    let rules = proposal.rules.iter().enumerate();
+    rules.filter_map(|(index, rule)| Some((index, since(&rule.said)?))).collect()
 }
 
 fn needs(

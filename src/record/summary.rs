@@ -140,9 +140,9 @@ fn why_nothing(decision: &Decision, graph: Option<&Graph>) -> String {
     };
     let telling = |want: &Want| match want.why {
         Why::Unscalable => 3,
-        Why::TargetRateAboveCapacity | Why::BacklogStands => 2,
-        Why::UtilizationBelowBand => 1,
-        Why::WithinBand | Why::NoSignal | Why::Excluded => 0,
+        why if why.is_short() && want.wanted > want.current => 2,
+        why if why.is_large() => 1,
+        _ => 0,
     };
     let most = proposal.wants.iter().enumerate().rev().max_by_key(|(_, want)| telling(want));
     match most {
@@ -172,6 +172,11 @@ pub fn sentence(name: &str, want: &Want) -> String {
             write!(text, "has more than it needs{}; {wanted} will do", numbers(want))
         }
         Why::WithinBand => write!(text, "is within its band{}", numbers(want)),
+        Why::MetricAboveTarget => write!(text, "has a metric above its target and needs {wanted}"),
+        Why::MetricBelowTarget => write!(text, "has a metric below its target; {wanted} would be enough"),
+        Why::PushesBack => write!(text, "makes those before it wait and needs {wanted}"),
+        Why::PushesNothingBack => write!(text, "makes nobody wait; {wanted} would be enough"),
+        Why::FellBack => write!(text, "is held to {wanted}: what a rule looks at is gone"),
         Why::Unscalable => write!(text, "needs more than any size gives{}", numbers(want)),
         Why::NoSignal => write!(text, "stays at {current}: its load or its cost per record is not known"),
         Why::Excluded => write!(text, "stays at {current}: the policy leaves it alone"),
@@ -199,6 +204,9 @@ pub fn limited(by: LimitedBy) -> &'static str {
         LimitedBy::Alignment => "alignment with its key groups",
         LimitedBy::Slots => "the slots that there are",
         LimitedBy::ScaleDownWindow => "what it needed within the scale-down window",
+        LimitedBy::ScaleUpWindow => "what it needed within the window for scaling up",
+        LimitedBy::ScaleUpLimit => "the behavior's policies for scaling up",
+        LimitedBy::ScaleDownLimit => "the behavior's policies for scaling down",
         LimitedBy::Direction => "a rescale goes one way",
     }
 }
@@ -242,6 +250,7 @@ mod tests {
             found: None,
             utilization: Some(2.1),
             why,
+            rule: None,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::History;
 use crate::model::{
-    Cluster, Edge, FlinkVersion, Graph, JobId, JobState, Missed, MissedWhy, Observation, Parallelism,
+    Around, Cluster, Edge, FlinkVersion, Graph, JobId, JobState, Missed, MissedWhy, Observation, Parallelism,
     Reading, Scheduler, Ship, Snapshot, Timestamp, Vertex, VertexId,
 };
 
@@ -85,6 +85,7 @@ impl Job {
             slots: None,
             graph: Arc::new(graph),
             vertices: parallelism.iter().map(reading).collect(),
+            around: Around::default(),
         };
         Self { counters: vec![Counters::default(); parallelism.len()], snapshot }
     }

@@ -11,7 +11,7 @@ use super::freshness::{Freshness, Prime};
 use super::join::join_all;
 use super::watch::Watched;
 use super::wire::{Config, JobView, Settings, cluster};
-use crate::model::{JobId, Missed, Observation, Reading, Slots, Snapshot, Timestamp};
+use crate::model::{Around, JobId, Missed, Observation, Reading, Slots, Snapshot, Timestamp};
 use crate::policy::FlinkRef;
 
 /// Time between the request that primes the metric store and the real one. Two TaskManagers have answered the JobManager
@@ -235,6 +235,7 @@ impl Poller {
             slots: self.slots,
             graph: taken.graph,
             vertices: taken.readings,
+            around: Around::default(),
         })
     }
 }

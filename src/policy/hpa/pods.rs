@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::model::Timestamp;
+pub use crate::model::{Phase, Ready, ReadyStatus};
 
 /// What Kubernetes says of a pod, as far as the HPA looks at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,42 +23,6 @@ pub struct Pod {
     pub request: Option<i64>,
     /// What was measured of it; `None` where nothing was.
     pub sample: Option<Sample>,
-}
-
-/// How far a pod is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Phase {
-    /// Taken on, not yet running.
-    Pending,
-    /// Running.
-    #[default]
-    Running,
-    /// All containers ended well.
-    Succeeded,
-    /// A container ended badly.
-    Failed,
-    /// Its node cannot be reached.
-    Unknown,
-}
-
-/// A pod's Ready condition.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ready {
-    /// What it says.
-    pub status: ReadyStatus,
-    /// Since when.
-    pub since: Timestamp,
-}
-
-/// What a Ready condition says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadyStatus {
-    /// It serves.
-    True,
-    /// It does not.
-    False,
-    /// Its node cannot be reached.
-    Unknown,
 }
 
 /// A value measured of a pod.

@@ -6,7 +6,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::conditions::Limited;
 use super::events::{ScaleEvent, changed_within};
@@ -53,7 +54,7 @@ pub enum Change {
 }
 
 /// Which of several policies counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum SelectPolicy {
     /// The one that allows the most change.
     #[default]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::VERSION;
 use crate::decide::Decision;
 use crate::model::{
-    Cluster, Graph, JobId, JobState, Missed, Observation, Reading, Slots, Snapshot, Timestamp,
+    Around, Cluster, Graph, JobId, JobState, Missed, Observation, Reading, Slots, Snapshot, Timestamp,
 };
 use crate::policy::Policy;
 use crate::record::{Outcome, State};
@@ -140,6 +140,8 @@ pub(super) struct SnapshotLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     graph: Option<Arc<Graph>>,
     vertices: Vec<Reading>,
+    #[serde(default, skip_serializing_if = "Around::is_empty")]
+    around: Around,
 }
 
 impl SnapshotLine {
@@ -156,6 +158,7 @@ impl SnapshotLine {
             slots,
             graph,
             vertices,
+            around,
         } = snapshot;
         Self {
             at: *at,
@@ -169,6 +172,7 @@ impl SnapshotLine {
             slots: *slots,
             graph: (!graph_known).then(|| Arc::clone(graph)),
             vertices: vertices.clone(),
+            around: around.clone(),
         }
     }
 
@@ -186,6 +190,7 @@ impl SnapshotLine {
             slots,
             graph,
             vertices,
+            around,
         } = self;
         if let Some(graph) = graph {
             *known = Some(graph);
@@ -203,6 +208,7 @@ impl SnapshotLine {
             slots,
             graph,
             vertices,
+            around,
         })
     }
 }

@@ -1,0 +1,186 @@
+//! Several rules together: for each vertex the largest size that any of them asks for, as with several metrics of an HPA.
+//! A rule that cannot speak could have asked for more, so nothing shrinks while one is silent.
+
+use std::cmp::Reverse;
+
+use super::said::{Asked, Context, RuleSaid, Said};
+use super::{Proposal, Rule, Want, Why};
+use super::{backlog, backpressure, prometheus, resource, restart, throughput};
+use crate::model::{Parallelism, Timestamp};
+
+/// What the rules of a policy ask for.
+pub(super) fn propose(context: &Context<'_>) -> Proposal {
+    // What every vertex takes in and could, by which the sizes of all rules are judged afterwards.
+    let basis = context.policy.throughput().copied().unwrap_or_default();
+    let numbers = throughput::wants(&basis, context);
+    let mut wants: Vec<Want> = numbers
+        .iter()
+        .map(|want| if want.why == Why::Excluded { want.clone() } else { stays(want) })
+        .collect();
+    let mut rules = Vec::with_capacity(context.policy.spec.rules.len());
+    for (index, rule) in context.policy.spec.rules.iter().enumerate() {
+        let asked = match rule {
+            Rule::Throughput(rule) if *rule == basis => Ok((numbers.clone(), None)),
+            _ => ask(rule, context),
+        };
+        let said = match asked {
+            Ok((asked, replicas)) => {
+                take_largest(&mut wants, &asked, &rules, rule.name());
+                replicas.map_or(Said::Sizes, Said::Replicas)
+            }
+            Err(why) => {
+                let since = silent_since(context, index);
+                match fallback(rule, context, since) {
+                    Some(held) => {
+                        take_largest(&mut wants, &held, &rules, rule.name());
+                        Said::FellBack { why, since }
+                    }
+                    None => Said::Silent { why, since },
+                }
+            }
+        };
+        rules.push(RuleSaid { rule: rule.name(), said });
+    }
+    let (load, backlog_standing) = throughput::sources(context);
+    let restart_seconds = restart::seconds(&basis, context.ledger);
+    Proposal { rules, wants, load, restart_seconds, backlog_standing }
+}
+
+fn ask(rule: &Rule, context: &Context<'_>) -> Asked {
+    match rule {
+        Rule::Throughput(rule) => Ok((throughput::wants(rule, context), None)),
+        Rule::Resource(rule) => resource::propose(rule, context),
+        Rule::Prometheus(rule) => prometheus::propose(rule, context),
+        Rule::Backpressure(rule) => backpressure::propose(rule, context),
+        Rule::Backlog(rule) => backlog::propose(rule, context),
+    }
+}
+
+/// The numbers of a vertex that nobody has asked anything for.
+fn stays(want: &Want) -> Want {
+    Want { wanted: want.current, why: Why::NoSignal, rule: None, ..want.clone() }
+}
+
+/// Takes for each vertex the larger of what was asked for by the `rules` until now and by the next one, `name`.
+fn take_largest(wants: &mut [Want], asked: &[Want], rules: &[RuleSaid], name: &str) {
+    for (want, asked) in wants.iter_mut().zip(asked) {
+        if want.why == Why::Excluded {
+            continue;
+        }
+        let is_more = match want.rule {
+            None => true,
+            Some(rule) => rank(asked, name) > rank(want, rules[rule].rule),
+        };
+        if is_more {
+            (want.wanted, want.why, want.rule) = (asked.wanted, asked.why, Some(rules.len()));
+        }
+    }
+}
+
+/// What counts for more: a larger size; of the same size, a reason to act on; and then any fixed order, so that the order of
+/// the rules makes no difference.
+fn rank<'a>(want: &Want, rule: &'a str) -> (Parallelism, bool, Reverse<(Why, &'a str)>) {
+    (want.wanted, want.why.is_short() && want.wanted > want.current, Reverse((want.why, rule)))
+}
+
+/// Since when a rule has been silent: as it was written down in the cycles before, or since now.
+fn silent_since(context: &Context<'_>, index: usize) -> Timestamp {
+    context.ledger.silent.get(&index).copied().unwrap_or(context.now).min(context.now)
+}
+
+/// What a rule's fallback holds to, once the rule has been silent for long enough.
+fn fallback(rule: &Rule, context: &Context<'_>, since: Timestamp) -> Option<Vec<Want>> {
+    let fallback = rule.fallback()?;
+    if context.now.since(since) < fallback.after.get() {
+        return None;
+    }
+    let size = |now: Parallelism| match (fallback.parallelism, fallback.min_parallelism) {
+        (Some(size), _) => Some(size),
+        (None, Some(least)) => Some(now.max(least)),
+        (None, None) => None,
+    };
+    let vertices = &context.snapshot.vertices;
+    vertices
+        .iter()
+        .map(|v| {
+            let wanted = size(v.parallelism)?;
+            Some(Want { wanted, ..Want::unchanged(v.parallelism, Why::FellBack) })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::model::Answer;
+    use crate::policy::testing::{Job, policy};
+    use crate::policy::{ExternalTarget, Fallback, Policy, Prometheus, Span};
+
+    /// A query that wants so many TaskManagers of eight.
+    fn query(name: &str, fallback: Option<Fallback>) -> Rule {
+        let target = ExternalTarget::AverageValue { average_value: "1".parse().expect("a quantity") };
+        Rule::Prometheus(Prometheus { query: name.to_owned(), target, fallback })
+    }
+
+    /// Eight subtasks at 4 ms, fed with so much; throughput and two queries that ask for so many TaskManagers of eight.
+    fn job(rate: f64, asks: [Option<f64>; 2]) -> (Job, Policy) {
+        let mut job = Job::chain(&[(8, 0.0), (8, 0.004)]).arriving(rate);
+        for (name, asks) in ["a", "b"].into_iter().zip(asks) {
+            if let Some(asks) = asks {
+                let answer = Answer { at: job.now, values: Ok(vec![asks]) };
+                job.snapshot.around.queries.insert(name.to_owned(), answer);
+            }
+        }
+        let mut policy = policy();
+        policy.spec.rules.extend([query("a", None), query("b", None)]);
+        (job, policy)
+    }
+
+    /// (wanted, the rule that asked for it) of the step.
+    fn step(job: &Job, policy: &Policy) -> (u32, &'static str) {
+        let proposal = job.proposal(policy);
+        let want = &proposal.wants[1];
+        (want.wanted.get(), want.rule.map_or("none", |rule| proposal.rules[rule].rule))
+    }
+
+    #[test]
+    fn the_largest_wins_whatever_the_order() {
+        for (rate, asks, expected) in [
+            (1300.0, [Some(8.0), Some(8.0)], (8, "prometheus")),
+            (3000.0, [Some(4.0), Some(12.0)], (18, "throughput")),
+            (3000.0, [Some(4.0), Some(24.0)], (24, "prometheus")),
+            (100.0, [Some(4.0), Some(6.0)], (6, "prometheus")),
+            (100.0, [Some(4.0), None], (4, "prometheus")),
+        ] {
+            let (job, mut policy) = job(rate, asks);
+            for turn in 0..3 {
+                policy.spec.rules.rotate_left(1);
+                assert_eq!(step(&job, &policy), expected, "{rate} {asks:?}, turned {turn}");
+                let proposal = job.proposal(&policy);
+                assert_eq!(proposal.silent().count(), asks.iter().filter(|asks| asks.is_none()).count());
+            }
+        }
+    }
+
+    #[test]
+    fn a_fallback_holds_once_its_time_has_come() {
+        let hold = Fallback { after: Span::from_secs(300), min_parallelism: None, parallelism: None };
+        let size = |p| Some(Parallelism::clamped(p));
+        for (fallback, silent_for, expected, is_silent) in [
+            (hold, 600, (1, "throughput"), true),
+            (Fallback { min_parallelism: size(6), ..hold }, 299, (1, "throughput"), true),
+            (Fallback { min_parallelism: size(6), ..hold }, 300, (8, "prometheus"), false),
+            (Fallback { min_parallelism: size(12), ..hold }, 300, (12, "prometheus"), false),
+            (Fallback { parallelism: size(5), ..hold }, 300, (5, "prometheus"), false),
+        ] {
+            let (mut job, mut policy) = job(100.0, [None, None]);
+            policy.spec.rules.truncate(1);
+            policy.spec.rules.push(query("a", Some(fallback)));
+            job.ledger.silent.insert(1, job.now - Duration::from_secs(silent_for));
+            assert_eq!(step(&job, &policy), expected, "{fallback:?} after {silent_for} s");
+            assert_eq!(job.proposal(&policy).silent().count() > 0, is_silent, "{fallback:?}");
+        }
+    }
+}

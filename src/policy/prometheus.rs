@@ -1,0 +1,91 @@
+//! The result of a query against a target, as an HPA's external metric.
+
+use super::hpa::{Ask, Metric, Source, total};
+use super::replicas;
+use super::said::{Asked, Context, Silence};
+use super::{ExternalTarget, Prometheus};
+
+/// Numbers beyond this would run over as thousandths; who asks for more has mistyped a unit.
+const LARGEST: f64 = 9e15;
+
+/// What the rule asks for.
+pub(super) fn propose(rule: &Prometheus, context: &Context<'_>) -> Asked {
+    let answer = context.snapshot.around.queries.get(&rule.query).ok_or(Silence::NotAsked)?;
+    context.check_fresh(answer.at)?;
+    let values = answer.values.as_ref().map_err(|detail| Silence::Failed { detail: detail.clone() })?;
+    let value = total(&thousandths(values)?);
+    let ask = match rule.target {
+        ExternalTarget::Value { value: target } => {
+            Ask::Value { value, target: target.milli(), ready_pods: replicas::ready(context)? }
+        }
+        ExternalTarget::AverageValue { average_value } => {
+            Ask::PerReplica { value, target: average_value.milli() }
+        }
+    };
+    replicas::ask(&Metric::Measured { source: Source::External, ask }, context)
+}
+
+/// The series' values as the HPA counts: a query that gives nothing, or what is no number, or less than nothing, is a broken
+/// one, and not a small load.
+fn thousandths(values: &[f64]) -> Result<Vec<i64>, Silence> {
+    if values.is_empty() {
+        return Err(Silence::NoValue { detail: "the query gave no series".to_owned() });
+    }
+    let milli = |value: &f64| {
+        if !(0.0..=LARGEST).contains(value) {
+            return Err(Silence::NoValue { detail: format!("the query gave {value}, which is no amount") });
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "within the range, as checked")]
+        Ok((value * 1e3).ceil() as i64)
+    };
+    values.iter().map(milli).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Job;
+    use super::super::{Policy, Quantity, Why};
+    use super::*;
+    use crate::model::Answer;
+
+    /// What a job of one step of four subtasks on eight TaskManagers is to be by this answer.
+    fn asked(values: Result<Vec<f64>, String>, target: ExternalTarget) -> Result<(u32, Why), Silence> {
+        let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(500.0);
+        job.snapshot.around.queries.insert("lag".to_owned(), Answer { at: job.now, values });
+        let policy = Policy::default();
+        let rule = Prometheus { query: "lag".to_owned(), target, fallback: None };
+        propose(&rule, &job.context(&policy)).map(|(wants, _)| (wants[1].wanted.get(), wants[1].why))
+    }
+
+    fn quantity(text: &str) -> Quantity {
+        text.parse().expect("a quantity")
+    }
+
+    #[test]
+    fn sizes_as_an_external_metric_does() {
+        let value = |text| ExternalTarget::Value { value: quantity(text) };
+        let average = |text| ExternalTarget::AverageValue { average_value: quantity(text) };
+        for (values, target, expected) in [
+            (&[2000.0][..], value("1k"), (8, Why::MetricAboveTarget)),
+            (&[500.0, 1500.0], value("1k"), (8, Why::MetricAboveTarget)),
+            (&[1050.0], value("1k"), (4, Why::WithinBand)),
+            (&[500.0], value("1k"), (2, Why::MetricBelowTarget)),
+            (&[0.0], value("1k"), (1, Why::MetricBelowTarget)),
+            (&[12_000.0], average("1k"), (6, Why::MetricAboveTarget)),
+            (&[8_100.0], average("1k"), (4, Why::WithinBand)),
+            (&[0.012], average("1m"), (6, Why::MetricAboveTarget)),
+        ] {
+            assert_eq!(asked(Ok(values.to_vec()), target), Ok(expected), "{values:?} {target:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_amount_is_silent() {
+        for values in
+            [Ok(vec![]), Ok(vec![f64::NAN]), Ok(vec![-1.0]), Ok(vec![1.0, f64::INFINITY]), Err(String::new())]
+        {
+            let target = ExternalTarget::Value { value: quantity("1") };
+            assert!(asked(values.clone(), target).is_err(), "{values:?}");
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! What one rule says: a size for every vertex, or why it cannot say.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::hpa;
+use super::{Policy, Want};
+use crate::model::{Ledger, Snapshot, Timestamp};
+use crate::signals::Signals;
+
+/// What a rule looks at.
+#[derive(Clone, Copy)]
+pub(super) struct Context<'a> {
+    pub(super) signals: &'a Signals,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) policy: &'a Policy,
+    pub(super) ledger: &'a Ledger,
+    pub(super) now: Timestamp,
+}
+
+/// An answer from outside is fresh for three polls, and for as long: metrics-server measures every 15 s, Prometheus scrapes
+/// every 15 to 60 s.
+const FRESH: Duration = Duration::from_secs(90);
+
+impl Context<'_> {
+    /// Turns away an answer from outside that is too old.
+    pub(super) fn check_fresh(&self, at: Timestamp) -> Result<(), Silence> {
+        let fresh = (self.policy.poll.get() * 3).max(FRESH);
+        if self.now.since(at) > fresh { Err(Silence::Stale { at }) } else { Ok(()) }
+    }
+}
+
+/// What a rule asks for, one want per vertex in the graph's order, or why it is silent.
+pub(super) type Asked = Result<(Vec<Want>, Option<Replicas>), Silence>;
+
+/// What one rule said.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleSaid {
+    /// The rule, as it is written.
+    pub rule: &'static str,
+    /// What it said.
+    #[serde(flatten)]
+    pub said: Said,
+}
+
+/// What a rule said.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "said", rename_all_fields = "camelCase")]
+pub enum Said {
+    /// A size for every vertex.
+    Sizes,
+    /// So many TaskManagers.
+    Replicas(Replicas),
+    /// Nothing, as what it looks at is not there: nothing shrinks.
+    Silent {
+        /// Why.
+        why: Silence,
+        /// Since when.
+        since: Timestamp,
+    },
+    /// What it looks at has been gone for so long that its fallback holds.
+    FellBack {
+        /// Why.
+        why: Silence,
+        /// Since when.
+        since: Timestamp,
+    },
+}
+
+/// How many TaskManagers a rule asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replicas {
+    /// How many there are.
+    pub current: u32,
+    /// How many it asks for.
+    pub wanted: u32,
+    /// The metric over its target.
+    pub ratio: f64,
+    /// What was measured.
+    pub reading: hpa::Reading,
+}
+
+/// Why a rule cannot say anything; a closed list, fit for a metric label.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all_fields = "camelCase")]
+pub enum Silence {
+    /// Nobody has looked: no source of it is set up, or it has not answered yet.
+    NotAsked,
+    /// The answer is too old.
+    Stale {
+        /// From when it is.
+        at: Timestamp,
+    },
+    /// The question could not be answered.
+    Failed {
+        /// One line for people.
+        detail: String,
+    },
+    /// There is no value, or it is no number.
+    NoValue {
+        /// One line for people.
+        detail: String,
+    },
+    /// No source says how many records wait for it.
+    NoBacklog,
+    /// No vertex says how long it waits for those after it.
+    NoBackPressure,
+}
+
+impl std::fmt::Display for Silence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotAsked => f.write_str("nothing tells of what it looks at"),
+            Self::Stale { at } => write!(f, "what it looks at was last seen at {at}"),
+            Self::Failed { detail } | Self::NoValue { detail } => f.write_str(detail),
+            Self::NoBacklog => f.write_str("no source says how many records wait for it"),
+            Self::NoBackPressure => f.write_str("no vertex says how long it waits for those after it"),
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! The fields of a `FlinkAutoscaler`: where a job is, and its bounds.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::Parallelism;
+use crate::policy::Span;
+
+/// How one job is to be scaled.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AutoscalerSpec {
+    /// Where the job is.
+    pub flink: FlinkRef,
+    /// The workload whose pods give the job its slots; without it, only the slots that are there are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<WorkloadRef>,
+    /// Auto carries decisions out, Recommend only says them, Paused watches.
+    #[serde(default)]
+    pub mode: Mode,
+    /// How the job is rescaled.
+    #[serde(default)]
+    pub mechanism: Mechanism,
+    /// Bounds of every vertex's parallelism.
+    #[serde(default)]
+    pub parallelism: Bounds,
+    /// Bounds of the number of TaskManagers.
+    #[serde(default)]
+    pub replicas: ReplicaBounds,
+    /// What is different for some vertices; the first entry whose name matches counts.
+    #[serde(default)]
+    pub vertices: Vec<VertexSpec>,
+    /// The policy: a built-in one, a file in the policy directory, or a ScalingPolicy in the same file.
+    #[serde(default)]
+    pub policy_ref: PolicyRef,
+}
+
+/// Where a job is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FlinkRef {
+    /// Flink's REST endpoint, with any URL prefix: `http://orders-rest:8081`
+    #[schemars(extend("x-form" = "http-url", "pattern" = "^https?://[^/?#@\\s]+(/[^?#\\s]*)?$"))]
+    pub url: String,
+    /// The job's name or id; may be left out when the cluster runs one job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub job: Option<String>,
+    /// How often the job is polled.
+    #[serde(default = "default_poll")]
+    #[schemars(extend("x-minimum" = "1s", "x-why" = "more often is load for the JobManager and tells nothing new"))]
+    pub poll: Span,
+    /// Time limit of one request.
+    #[serde(default = "default_timeout")]
+    #[schemars(extend("x-minimum" = "100ms", "x-why" = "a JobManager that collects garbage takes longer"))]
+    pub timeout: Span,
+    /// A file with the certificate authority (PEM) that signed Flink's certificate; the system's own otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub ca_file: Option<String>,
+    /// A file with a client certificate and its key (PEM), where Flink asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub client_cert_file: Option<String>,
+    /// A file with a bearer token for a proxy before Flink; read again when it changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub token_file: Option<String>,
+}
+
+fn default_poll() -> Span {
+    // Half of Flink's default metric fetch interval (10 s): a change is seen with the fetch that brings it.
+    Span::from_secs(5)
+}
+
+fn default_timeout() -> Span {
+    // Flink answers in milliseconds; ten seconds is what its own clients wait.
+    Span::from_secs(10)
+}
+
+/// A workload, as an HPA's `scaleTargetRef` names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct WorkloadRef {
+    /// The API version, such as apps/v1.
+    #[schemars(length(min = 1))]
+    pub api_version: String,
+    /// The kind, such as Deployment.
+    #[schemars(length(min = 1))]
+    pub kind: String,
+    /// The name.
+    #[schemars(length(min = 1))]
+    pub name: String,
+}
+
+/// Whether decisions are carried out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mode {
+    /// Carry decisions out.
+    #[default]
+    Auto,
+    /// Decide and say so; change nothing.
+    Recommend,
+    /// Watch; decide nothing.
+    Paused,
+}
+
+/// How a job is rescaled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Mechanism {
+    /// Picked from what the cluster is.
+    #[default]
+    Auto,
+    /// By resource requirements; needs Flink 1.18 or later and the adaptive scheduler.
+    InPlace,
+}
+
+/// Bounds of a vertex's parallelism.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-order" = ["min <= max"]))]
+pub struct Bounds {
+    /// Never fewer subtasks than this.
+    #[serde(default = "one")]
+    #[schemars(with = "u32", range(min = 1, max = 32768))]
+    pub min: Parallelism,
+    /// Never more subtasks than this; without it, the vertex's max parallelism.
+    #[serde(default = "most")]
+    #[schemars(with = "u32", range(min = 1, max = 32768))]
+    pub max: Parallelism,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { min: one(), max: most() }
+    }
+}
+
+fn one() -> Parallelism {
+    Parallelism::ONE
+}
+
+fn most() -> Parallelism {
+    Parallelism::clamped(u64::MAX)
+}
+
+/// Bounds of the number of TaskManagers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-order" = ["min <= max"]))]
+pub struct ReplicaBounds {
+    /// Never fewer TaskManagers than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub min: Option<u32>,
+    /// Never more TaskManagers than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub max: Option<u32>,
+}
+
+/// What is different for the vertices of a name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-order" = ["min <= max"]))]
+pub struct VertexSpec {
+    /// The vertex's name or id; `*` stands for any text, `?` for one character.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Never fewer subtasks than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 32768))]
+    pub min: Option<Parallelism>,
+    /// Never more subtasks than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<u32>", range(min = 1, max = 32768))]
+    pub max: Option<Parallelism>,
+    /// Leave it at the size it has.
+    #[serde(default)]
+    pub exclude: bool,
+}
+
+/// Names a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyRef {
+    /// The policy's name.
+    #[schemars(length(min = 1))]
+    pub name: String,
+}
+
+impl Default for PolicyRef {
+    fn default() -> Self {
+        Self { name: "throughput".to_owned() }
+    }
+}

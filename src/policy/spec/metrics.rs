@@ -1,0 +1,81 @@
+//! The rules that are an HPA's: a resource of the pods, and any PromQL, against a target.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Fallback;
+use crate::policy::Quantity;
+
+/// CPU or memory of the workload's pods against what they request, exactly as the HPA computes it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Resource {
+    /// The resource.
+    pub name: ResourceName,
+    /// The one container of each pod that counts; all of them otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub container: Option<String>,
+    /// What it is to be.
+    pub target: ResourceTarget,
+    /// What to hold to when the metric is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+}
+
+/// A resource of a pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ResourceName {
+    /// Cores.
+    Cpu,
+    /// Bytes.
+    Memory,
+}
+
+/// What a resource is to be, per pod.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum ResourceTarget {
+    /// A share of what the pods request.
+    Utilization {
+        /// Per cent of the request.
+        #[schemars(range(min = 1))]
+        average_utilization: u32,
+    },
+    /// So much per pod.
+    AverageValue {
+        /// The value.
+        average_value: Quantity,
+    },
+}
+
+/// The result of a query against a target, as an HPA's external metric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Prometheus {
+    /// PromQL that gives one number; of several series the sum counts.
+    #[schemars(length(min = 1))]
+    pub query: String,
+    /// What it is to be.
+    pub target: ExternalTarget,
+    /// What to hold to when the metric is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
+}
+
+/// What a number from outside is to be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum ExternalTarget {
+    /// So much altogether.
+    Value {
+        /// The value.
+        value: Quantity,
+    },
+    /// So much per TaskManager.
+    AverageValue {
+        /// The value.
+        average_value: Quantity,
+    },
+}

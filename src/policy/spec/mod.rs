@@ -1,0 +1,103 @@
+//! What a person writes: the fields of a `FlinkAutoscaler` and of a `ScalingPolicy`, with their defaults.
+//!
+//! These types are the one definition of the schema: the JSON schema, the reference, the checks of a file and the CRDs
+//! are generated from them, descriptions included. Everything is optional that has a sound default.
+
+mod autoscaler;
+mod behavior;
+mod limits;
+mod metrics;
+mod rule;
+mod throughput;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+pub use autoscaler::{
+    AutoscalerSpec, Bounds, FlinkRef, Mechanism, Mode, PolicyRef, ReplicaBounds, VertexSpec, WorkloadRef,
+};
+pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
+pub use limits::{Alignment, Budget, Limits};
+pub use metrics::{ExternalTarget, Prometheus, Resource, ResourceName, ResourceTarget};
+pub use rule::{Backlog, Backpressure, Fallback, Rule};
+pub use throughput::{CatchUp, ObservedOr, Throughput, UtilizationBand};
+
+use crate::model::{Parallelism, Vertex};
+use crate::policy::Span;
+
+/// What decides: the policy with the bounds of the job it is applied to. Recorded in journals.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Policy {
+    /// Whether decisions are carried out.
+    pub mode: Mode,
+    /// Bounds of every vertex's parallelism.
+    pub parallelism: Bounds,
+    /// Bounds of the TaskManagers.
+    pub replicas: ReplicaBounds,
+    /// What is different for some vertices.
+    pub vertices: Vec<VertexSpec>,
+    /// How often the job is polled: a sample is late when it is three of these old.
+    pub poll: Span,
+    /// The rules, and what limits them.
+    pub spec: PolicySpec,
+}
+
+impl Policy {
+    /// A policy for one job: what its `FlinkAutoscaler` says, and the `ScalingPolicy` that it names.
+    pub fn new(autoscaler: &AutoscalerSpec, spec: PolicySpec) -> Self {
+        Self {
+            mode: autoscaler.mode,
+            parallelism: autoscaler.parallelism,
+            replicas: autoscaler.replicas,
+            vertices: autoscaler.vertices.clone(),
+            poll: autoscaler.flink.poll,
+            spec,
+        }
+    }
+
+    /// What is said of a vertex by name or id: the first entry that matches, with the bounds of the job where it says none.
+    pub(crate) fn for_vertex(&self, vertex: &Vertex) -> VertexRule {
+        let named = |spec: &&VertexSpec| {
+            crate::policy::glob::matches(&spec.name, &vertex.name)
+                || vertex.id.to_string().eq_ignore_ascii_case(&spec.name)
+        };
+        let spec = self.vertices.iter().find(named);
+        VertexRule {
+            min: spec.and_then(|s| s.min).unwrap_or(self.parallelism.min),
+            max: spec.and_then(|s| s.max).unwrap_or(self.parallelism.max),
+            exclude: spec.is_some_and(|s| s.exclude),
+        }
+    }
+
+    /// The throughput rule, if there is one.
+    pub fn throughput(&self) -> Option<&Throughput> {
+        self.spec.rules.iter().find_map(|rule| match rule {
+            Rule::Throughput(rule) => Some(rule),
+            _ => None,
+        })
+    }
+}
+
+/// What holds for one vertex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct VertexRule {
+    pub(crate) min: Parallelism,
+    pub(crate) max: Parallelism,
+    pub(crate) exclude: bool,
+}
+
+/// How the right size is found, and what limits it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicySpec {
+    /// Each rule proposes; the largest proposal wins.
+    #[schemars(length(min = 1))]
+    pub rules: Vec<Rule>,
+    /// How fast to follow, up and down; the fields of an HPA's `behavior`.
+    #[serde(default)]
+    pub behavior: Behavior,
+    /// What is never exceeded.
+    #[serde(default)]
+    pub limits: Limits,
+}
