@@ -92,6 +92,15 @@ impl<'a> Checker<'a> {
             let problem = Problem::Missing { field: field.to_owned(), about: about.unwrap_or_default() };
             self.note(at, path, problem);
         }
+        if let Some(fields) = schema.get("x-any-of").and_then(Json::as_array) {
+            let fields: Vec<&str> = fields.iter().filter_map(Json::as_str).collect();
+            if let Some(first) = fields.first()
+                && !fields.iter().any(|field| written(field))
+            {
+                let about = format!("expected {}", one_of(&fields));
+                self.note(at, path, Problem::Missing { field: (*first).to_owned(), about });
+            }
+        }
         for relation in schema.get("x-order").and_then(Json::as_array).into_iter().flatten() {
             self.order(relation, properties, entries, &sound, path);
         }

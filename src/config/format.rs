@@ -6,7 +6,8 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::shape::Schema;
-use crate::policy::{ObservedOr, Quantity, Span};
+use crate::model::nearest::nearest;
+use crate::policy::{Cron, ObservedOr, Quantity, Span, Zone};
 
 /// A form of texts.
 pub(super) struct Format {
@@ -21,7 +22,7 @@ pub(super) struct Format {
 }
 
 /// The forms that there are. The schema's `pattern`s say the same to those who do not know these words.
-const FORMATS: [Format; 6] = [
+const FORMATS: [Format; 8] = [
     Format {
         name: "duration",
         noun: "length of time",
@@ -39,6 +40,18 @@ const FORMATS: [Format; 6] = [
         noun: "quantity",
         expected: "a quantity such as 500m, 2 or 1.5Gi",
         check: said::<Quantity>,
+    },
+    Format {
+        name: "cron",
+        noun: "cron expression",
+        expected: "a cron expression such as 0 7 * * 1-5",
+        check: said::<Cron>,
+    },
+    Format {
+        name: "time-zone",
+        noun: "time zone",
+        expected: "a time zone such as Europe/Paris",
+        check: time_zone,
     },
     Format {
         name: "http-url",
@@ -71,6 +84,18 @@ pub(super) fn range(schema: &Schema) -> Option<(f64, f64)> {
 /// The form of a type that says itself what is wrong with a text.
 fn said<T: FromStr<Err: Display>>(text: &str) -> Result<(), String> {
     text.parse::<T>().map(|_| ()).map_err(|error| error.to_string())
+}
+
+/// A time zone; of one that does not exist, the one that may have been meant.
+fn time_zone(text: &str) -> Result<(), String> {
+    said::<Zone>(text).map_err(|error| {
+        let names: Vec<String> = Zone::names().collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        match nearest(text, &names) {
+            Some(name) => format!("{error}; did you mean {name}?"),
+            None => error,
+        }
+    })
 }
 
 fn duration_or_observed(text: &str) -> Result<(), String> {

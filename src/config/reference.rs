@@ -86,10 +86,16 @@ impl<'a> Page<'a> {
                 None => {}
             }
         }
-        let order = schema.get("x-order").and_then(Json::as_array).into_iter().flatten();
-        let order: Vec<String> = order.filter_map(Json::as_str).map(|one| format!("`{one}`")).collect();
-        if !order.is_empty() {
-            self.line(&format!("\nAlways {}.", order.join(" and ")));
+        let quoted = |word: &str| -> Vec<String> {
+            let listed = schema.get(word).and_then(Json::as_array).into_iter().flatten();
+            listed.filter_map(Json::as_str).map(|one| format!("`{one}`")).collect()
+        };
+        for (said, listed, between) in
+            [("Always", quoted("x-order"), " and "), ("At least one of", quoted("x-any-of"), ", ")]
+        {
+            if !listed.is_empty() {
+                self.line(&format!("\n{said} {}.", listed.join(between)));
+            }
         }
     }
 

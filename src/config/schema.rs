@@ -1,8 +1,9 @@
 //! The JSON schema of a configuration file's documents, generated from the types that they are read into.
 //!
-//! Besides the words of JSON Schema 2020-12 it has two of its own, which other readers ignore:
-//! `x-order`, a list of relations between the fields of an object (`"min <= max"`), and `x-minimum`, the least length of
-//! time. What a file is checked against, the reference and the CRDs all come from this one value.
+//! Besides the words of JSON Schema 2020-12 it has some of its own, which other readers ignore: `x-form`, what a text must
+//! be; `x-order`, a list of relations between the fields of an object (`"min <= max"`); `x-any-of`, fields of which one at least
+//! must be there; `x-minimum`, the least length of time, and `x-why`, the reason for it. What a file is checked against, the reference
+//! and the CRDs all come from this one value.
 
 use std::sync::LazyLock;
 

@@ -19,6 +19,7 @@ mod replicas;
 mod resource;
 mod restart;
 mod said;
+mod schedule;
 mod span;
 mod spec;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod throughput;
 pub use proposal::{Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
 pub use said::{Replicas, RuleSaid, Said, Silence};
+pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, ScheduleWindow, Zone, ZoneError};
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Bounds, Budget, CatchUp, ExternalTarget,

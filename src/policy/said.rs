@@ -78,7 +78,7 @@ pub struct Replicas {
     /// How many it asks for.
     pub wanted: u32,
     /// The metric over its target.
-    pub ratio: f64,
+    pub ratio: Option<f64>,
     /// What was measured.
     pub reading: hpa::Reading,
 }

@@ -297,6 +297,8 @@ fn tells_variants_apart_by_their_shape() {
 fn says_what_a_form_expects() {
     let schema = json!({"type": "object", "properties": {
         "quantity": {"type": ["string", "number"], "x-form": "quantity"},
+        "cron": {"type": "string", "x-form": "cron"},
+        "zone": {"type": "string", "x-form": "time-zone"},
     }});
     for (text, expected) in [
         ("quantity: 1.5Gi", ""),
@@ -311,7 +313,40 @@ fn says_what_a_form_expects() {
             "quantity: true",
             "f:1:11: quantity: expected a quantity such as 500m, 2 or 1.5Gi, found true; put it in quotes",
         ),
+        ("cron: 0 7 * * 1-5", ""),
+        ("cron: 0 25 * * *", "f:1:7: cron: hour: expected 0 to 23, not \"25\""),
+        (
+            "cron: 7",
+            "f:1:7: cron: expected a cron expression such as 0 7 * * 1-5, found the number 7; put it in quotes",
+        ),
+        ("zone: America/New_York", ""),
+        (
+            "zone: Europe/Pariss",
+            "f:1:7: zone: expected a time zone of the IANA database such as Europe/Paris, America/New_York or UTC, not \
+             \"Europe/Pariss\"; did you mean Europe/Paris?",
+        ),
+        (
+            "zone: Atlantis",
+            "f:1:7: zone: expected a time zone of the IANA database such as Europe/Paris, America/New_York or UTC, not \
+             \"Atlantis\"",
+        ),
         ("quantity: .nan", "f:1:11: quantity: expected a finite number, found .nan"),
+    ] {
+        assert_eq!(said(&schema, text).join("\n"), expected, "{text}");
+    }
+}
+
+#[test]
+fn one_of_several_fields_must_be_there() {
+    let schema = json!({"type": "object", "x-any-of": ["for", "end"], "additionalProperties": false, "properties": {
+        "cron": {"type": "string"}, "for": {"type": "string"}, "end": {"type": "string"},
+    }});
+    for (text, expected) in [
+        ("for: 1h", ""),
+        ("end: x", ""),
+        ("{for: 1h, end: x}", ""),
+        ("cron: x", "f:1:1: `for` is missing: expected `for` or `end`"),
+        ("ends: x", "f:1:1: unknown field `ends`; did you mean `end`?"),
     ] {
         assert_eq!(said(&schema, text).join("\n"), expected, "{text}");
     }
@@ -320,7 +355,7 @@ fn says_what_a_form_expects() {
 /// A keyword that the check does not know would be a rule that nobody keeps.
 #[test]
 fn knows_every_word_of_the_schema() {
-    const KNOWN: [&str; 23] = [
+    const KNOWN: [&str; 24] = [
         "$ref",
         "$defs",
         "$schema",
@@ -342,6 +377,7 @@ fn knows_every_word_of_the_schema() {
         "minItems",
         "minLength",
         "x-order",
+        "x-any-of",
         "x-minimum",
         "x-why",
     ];

@@ -99,6 +99,7 @@ fn want(
         found: capacity.map(|capacity| capacity.found),
         utilization: finite((demand.target + demand.catch_up) / rate),
         why: why(&decided, wanted, current, rate < thresholds.up, evaluated.processing_backlog),
+        rule: None,
     }
 }
 
