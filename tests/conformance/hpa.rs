@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tidegate::policy::hpa::{
-    Ask, Behavior, Change, EventLog, History, Metric, Observed, RatePolicy, Reading, Rules, ScaleEvent,
+    Ask, Behavior, Change, EventLog, History, Metric, Observed, RatePolicy, Reading, Recommendation, Rules,
     Settings, Source, Step, clamp, classify, highest_recent, limit, remember, step, within_windows,
 };
 
@@ -127,7 +127,7 @@ fn stabilized_by_windows(inputs: &Inputs, config: &Config) -> Option<Map<String,
     Some(fields([("replicas", json!(size)), ("logLength", json!(past.len())), ("log", sizes(&past))]))
 }
 
-fn sizes(past: &[tidegate::policy::hpa::Recommendation]) -> Value {
+fn sizes(past: &[Recommendation]) -> Value {
     past.iter().map(|one| json!(one.size)).collect()
 }
 
@@ -151,15 +151,8 @@ fn logged(inputs: &Inputs, config: &Config) -> Option<Map<String, Value>> {
     let mut history = History { grown: EventLog::new(events), ..History::default() };
     let before = history.grown.changed_within(Duration::from_mins(1), NOW);
     history.rescaled(config.has_behavior?.then_some(&behavior), 0, change, NOW);
-    let log: Value = history
-        .grown
-        .entries()
-        .iter()
-        .map(|logged| {
-            let ScaleEvent { at: _, change } = logged.event;
-            json!([change, logged.is_outdated])
-        })
-        .collect();
+    let entries = history.grown.entries().iter();
+    let log: Value = entries.map(|logged| json!([logged.event.change, logged.is_outdated])).collect();
     Some(fields([("changeInLast60s", json!(before)), ("log", log)]))
 }
 

@@ -90,5 +90,8 @@ mod tests {
     fn sums_do_not_run_over() {
         assert_eq!(total(&[i64::MAX, 1]), i64::MAX);
         assert_eq!(total(&[i64::MIN, -1, i64::MAX]), -2);
+        let reading = |value| per_replica(4, value, 1, Tolerance::DEFAULT).map(|asked| asked.reading);
+        assert_eq!(reading(i64::MAX), Ok(Reading::Average(i64::MAX)));
+        assert_eq!(reading(9), Ok(Reading::Average(3)));
     }
 }

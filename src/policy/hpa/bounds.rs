@@ -45,6 +45,7 @@ mod tests {
             (1, 100, 4, Limited::ScaleUpLimit),
             (3, 100, 6, Limited::ScaleUpLimit),
             (30, 100, 50, Limited::TooManyReplicas),
+            (25, 51, 50, Limited::TooManyReplicas),
             (3, 6, 6, Limited::DesiredWithinRange),
             (3, 0, 2, Limited::TooFewReplicas),
             (u32::MAX, u32::MAX, 50, Limited::TooManyReplicas),

@@ -86,11 +86,11 @@ mod tests {
     #[test]
     fn the_last_outdated_place_is_taken_and_the_others_wait() {
         let minute = Duration::from_mins(1);
-        let mut log = EventLog::new([event(0, 1), event(10, 2), event(100, 3)]);
+        let mut log = EventLog::new([event(0, 1), event(10, 2), event(50, 9), event(100, 3)]);
         log.record(event(110, 4), minute);
         let kept: Vec<_> =
             log.entries().iter().map(|logged| (logged.event.change, logged.is_outdated)).collect();
-        assert_eq!(kept, [(1, true), (4, false), (3, false)]);
+        assert_eq!(kept, [(1, true), (4, false), (9, false), (3, false)]);
         assert_eq!(log.changed_within(Duration::from_secs(11), event(110, 0).at), 7);
         assert_eq!(log.changed_within(Duration::from_secs(10), event(110, 0).at), 4);
     }

@@ -186,6 +186,23 @@ mod tests {
     }
 
     #[test]
+    fn where_a_policy_and_a_bound_meet_it_is_the_bound() {
+        let four = || rules(SelectPolicy::Max, &[Change::Count(4)]);
+        let behavior = Behavior { up: four(), down: four() };
+        for (desired, bounds, expected) in [
+            (20, (0, 15), (14, Limited::ScaleUpLimit)),
+            (20, (0, 14), (14, Limited::TooManyReplicas)),
+            (14, (0, 15), (14, Limited::DesiredWithinRange)),
+            (10, (0, 15), (10, Limited::DesiredWithinRange)),
+            (1, (5, 15), (6, Limited::ScaleDownLimit)),
+            (1, (6, 15), (6, Limited::TooFewReplicas)),
+            (6, (5, 15), (6, Limited::DesiredWithinRange)),
+        ] {
+            assert_eq!(limit(10, desired, bounds, &behavior, &[], NOW), expected, "{desired} {bounds:?}");
+        }
+    }
+
+    #[test]
     fn changes_of_the_period_are_counted_in_both_directions() {
         let event = |seconds, change| ScaleEvent { at: NOW - Duration::from_secs(seconds), change };
         let four = rules(SelectPolicy::Max, &[Change::Count(4)]);

@@ -107,7 +107,7 @@ pub enum ChangedBy {
     BelowMin,
     /// The size was above the maximum, and is set to it whatever the metrics say.
     AboveMax,
-    /// More metrics may have asked for more: no scaling down.
+    /// A metric that failed might have asked for more: no scaling down.
     MetricsFailed,
     /// A smaller size was asked for within the window.
     ScaleUpStabilized,
@@ -314,6 +314,7 @@ mod tests {
         assert_eq!(hpa.at(60, 9_000), (8, "ScaleUpLimit"));
         // Nine were asked for, and the window for scaling down still shows them.
         assert_eq!(hpa.at(61, 2_000), (8, "DesiredWithinRange"));
+        assert_eq!(hpa.at(76, 2_000), (8, "DesiredWithinRange"));
         // Two were added within the minute: with those, four may go.
         assert_eq!(hpa.at(91, 2_000), (4, "ScaleDownLimit"));
         assert_eq!(hpa.at(92, 9_000), (8, "ScaleUpLimit"));
