@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::shape::Schema;
 use crate::model::nearest::nearest;
-use crate::policy::{Cron, ObservedOr, Quantity, Span, Zone};
+use crate::policy::{Cron, ObservedOr, Quantity, Span, When, Zone};
 
 /// A form of texts.
 pub(super) struct Format {
@@ -22,7 +22,7 @@ pub(super) struct Format {
 }
 
 /// The forms that there are. The schema's `pattern`s say the same to those who do not know these words.
-const FORMATS: [Format; 8] = [
+const FORMATS: [Format; 9] = [
     Format {
         name: "duration",
         noun: "length of time",
@@ -52,6 +52,12 @@ const FORMATS: [Format; 8] = [
         noun: "time zone",
         expected: "a time zone such as Europe/Paris",
         check: time_zone,
+    },
+    Format {
+        name: "cel",
+        noun: "CEL expression",
+        expected: "a CEL expression such as hour >= 7 && signals.load > 1000",
+        check: said::<When>,
     },
     Format {
         name: "http-url",

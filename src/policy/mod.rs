@@ -25,6 +25,7 @@ mod spec;
 #[cfg(test)]
 pub(crate) mod testing;
 mod throughput;
+mod when;
 
 pub use proposal::{Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
@@ -37,6 +38,7 @@ pub use spec::{
     ReplicaBounds, Resource, ResourceName, ResourceTarget, Rule, ScalingPolicyType, ScalingRate,
     ScalingRules, Throughput, UtilizationBand, VertexSpec, WorkloadRef,
 };
+pub use when::{Facts, JobFacts, SignalFacts, Unanswered, When, WhenError, WhenFault};
 
 use crate::model::{Ledger, Snapshot, Timestamp};
 use crate::signals::Signals;

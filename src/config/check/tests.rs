@@ -299,6 +299,7 @@ fn says_what_a_form_expects() {
         "quantity": {"type": ["string", "number"], "x-form": "quantity"},
         "cron": {"type": "string", "x-form": "cron"},
         "zone": {"type": "string", "x-form": "time-zone"},
+        "when": {"type": "string", "x-form": "cel"},
     }});
     for (text, expected) in [
         ("quantity: 1.5Gi", ""),
@@ -318,6 +319,12 @@ fn says_what_a_form_expects() {
         (
             "cron: 7",
             "f:1:7: cron: expected a cron expression such as 0 7 * * 1-5, found the number 7; put it in quotes",
+        ),
+        ("when: hour >= 7", ""),
+        ("when: hours >= 7", "f:1:7: when: column 1: there is no variable `hours`; did you mean `hour`?"),
+        (
+            "when: true",
+            "f:1:7: when: expected a CEL expression such as hour >= 7 && signals.load > 1000, found true; put it in quotes",
         ),
         ("zone: America/New_York", ""),
         (
