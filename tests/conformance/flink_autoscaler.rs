@@ -13,22 +13,44 @@ mod vertices;
 
 use serde_json::{Map, Value};
 use tidegate::policy::flink_autoscaler::Options;
+use tidegate::policy::flink_autoscaler::options::Release;
 
 use crate::frame::{Fault, Suite, Vector};
 
-/// None: what holds for 1.15.0 only is in no vector, and for main is done as main does it.
+/// No difference: each release is computed as that one does it.
 pub(crate) const SUITE: Suite = Suite { name: "flink-autoscaler", judge, differences: &[] };
 
 /// What was computed, by the vectors' names of it.
 type Computed = Result<Map<String, Value>, Fault>;
 
+/// A vector holds for one release or for several: it is computed as each of them does it.
 fn judge(vector: &Vector) -> Result<(), Fault> {
+    let versions: Vec<String> = vector.part("versions")?;
+    if versions.is_empty() {
+        return Err(Fault::Unreadable("it holds for no release".to_owned()));
+    }
+    for version in &versions {
+        let release = match version.as_str() {
+            "1.15.0" => Release::V1_15,
+            "main" => Release::V1_16,
+            _ => return Err(Fault::Unreadable(format!("release {version} is not known here"))),
+        };
+        judge_as(vector, release).map_err(|fault| match fault {
+            Fault::Differs(how) => Fault::Differs(format!("as of {version}: {how}")),
+            Fault::Unreadable(how) => Fault::Unreadable(how),
+        })?;
+    }
+    Ok(())
+}
+
+fn judge_as(vector: &Vector, release: Release) -> Result<(), Fault> {
     let options = || -> Result<Options, Fault> {
         let config: Option<Map<String, Value>> = vector.part("config")?;
-        Options::from_map(&value::texts(&config.unwrap_or_default())).map_err(|errors| {
+        let options = Options::from_map(&value::texts(&config.unwrap_or_default())).map_err(|errors| {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             Fault::Unreadable(errors.join("; "))
-        })
+        })?;
+        Ok(Options { release, ..options })
     };
     let computed = match vector.kind.as_str() {
         "vertex_decision" => vertices::vertex(vector, &options()?),

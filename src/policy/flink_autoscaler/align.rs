@@ -1,6 +1,6 @@
 //! The alignment of a parallelism to the key groups or partitions of its vertex, so that its subtasks have equal shares.
 
-use super::options::{AdjustMode, Options};
+use super::options::{AdjustMode, Options, Release};
 
 /// How a parallelism is aligned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,12 +17,13 @@ pub enum AlignmentMode {
 
 impl AlignmentMode {
     /// The mode that the options select. A plugin, which cannot run here, counts as `Balanced`: so does one that the operator
-    /// does not find. With 1.15.0 it was evenly spread, in the old way, where nothing is given.
+    /// does not find. 1.15 knows the old way only, and spreads evenly where nothing is given.
     pub fn of(options: &Options) -> Self {
-        match (&options.alignment_mode, options.adjust_mode) {
-            (Some(name), _) => built_in(name).unwrap_or(Self::Balanced),
-            (None, Some(mode)) => Self::Legacy(mode),
-            (None, None) => Self::Balanced,
+        match (options.release, &options.alignment_mode, options.adjust_mode) {
+            (Release::V1_15, _, mode) => Self::Legacy(mode.unwrap_or(AdjustMode::EvenlySpread)),
+            (Release::V1_16, Some(name), _) => built_in(name).unwrap_or(Self::Balanced),
+            (Release::V1_16, None, Some(mode)) => Self::Legacy(mode),
+            (Release::V1_16, None, None) => Self::Balanced,
         }
     }
 }
@@ -182,6 +183,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_release_before_knows_the_old_way_only() {
+        let new = Options { alignment_mode: Some("OFF".to_owned()), ..Options::default() };
+        let old = Options { release: Release::V1_15, ..new.clone() };
+        assert_eq!(AlignmentMode::of(&new), AlignmentMode::Off);
+        assert_eq!(AlignmentMode::of(&old), AlignmentMode::Legacy(AdjustMode::EvenlySpread));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! would evaluate and decide, number for number. This module must never improve on the operator: whoever moves from it
 //! wants to see what it would do, and its oddities are part of that.
 //!
-//! The semantics are those of 1.16 (main of July 2026). Where 1.15.0 differs, the item concerned says how. As in the operator,
+//! The semantics are those of 1.16 (main of July 2026), or of 1.15.0 where [`options::Release`] says so. As in the operator,
 //! a metric is a float in which NaN stands for what is not known, and an infinite rate for a vertex that does nothing;
 //! comparisons with them are written so that what is not known never triggers anything. Plugins do not run here:
 //! [`Options::plugins`] names those that were asked for.

@@ -1,7 +1,7 @@
 //! The true processing rate: the records/s that a vertex could take in if it were busy all the time.
 
 use super::Options;
-use super::options::BusyTime;
+use super::options::{BusyTime, Release};
 use super::sample::Sample;
 use super::window::{average, rate};
 
@@ -20,11 +20,11 @@ pub fn input_rate(window: &[Sample], vertex: usize) -> f64 {
 }
 
 /// The input rate that goes with the busy time: of the same moments. The busiest or least busy subtask's time is a mean over
-/// samples, so the rate is one of Flink's gauge, where there is one; 1.15.0 takes the counter's rate always.
+/// samples, so the rate is one of Flink's gauge, where there is one; 1.15 takes the counter's rate always.
 pub fn rate_for_busy_time(options: &Options, window: &[Sample], vertex: usize) -> f64 {
-    let gauge = match options.busy_time {
-        BusyTime::Avg => f64::NAN,
-        BusyTime::Max | BusyTime::Min => {
+    let gauge = match (options.busy_time, options.release) {
+        (BusyTime::Avg, _) | (_, Release::V1_15) => f64::NAN,
+        (BusyTime::Max | BusyTime::Min, Release::V1_16) => {
             average(values(window, vertex, |sample| sample.records_in_per_second).map(|(_, value)| value), 1)
         }
     };
@@ -84,6 +84,30 @@ mod tests {
         ] {
             let got = choose(&options, busy, observed);
             assert_eq!(got.to_bits(), f64::to_bits(chosen), "{busy} {observed}: {got}");
+        }
+    }
+
+    #[test]
+    fn the_gauge_goes_with_the_busiest_subtask_since_1_16() {
+        let sample = |second: i64, records: f64| Sample {
+            at: crate::model::Timestamp::from_millis(second * 1000),
+            vertices: vec![super::super::sample::VertexSample {
+                records_in: records,
+                records_in_per_second: 50.0,
+                ..Default::default()
+            }],
+            ..Sample::default()
+        };
+        let window = [sample(0, 0.0), sample(1, 100.0)];
+        for (busy_time, release, rate) in [
+            (BusyTime::Max, Release::V1_16, 50.0),
+            (BusyTime::Min, Release::V1_16, 50.0),
+            (BusyTime::Avg, Release::V1_16, 100.0),
+            (BusyTime::Max, Release::V1_15, 100.0),
+        ] {
+            let options = Options { busy_time, release, ..Options::default() };
+            let got = rate_for_busy_time(&options, &window, 0);
+            assert_eq!(got.to_bits(), f64::to_bits(rate), "{busy_time:?} {release:?}: {got}");
         }
     }
 

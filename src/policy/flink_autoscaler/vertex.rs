@@ -10,6 +10,7 @@ use super::capacity::needed;
 use super::delay::{DelayedScaleDown, Recommendation};
 use super::evaluate::EvaluatedVertex;
 use super::history::Scaling;
+use super::options::Release;
 use super::scalability::{Ineffective, coefficient, ineffective};
 use super::scaled::{Limits, scaled};
 use super::topology::Vertex;
@@ -19,8 +20,7 @@ use super::topology::Vertex;
 pub struct VertexDecision {
     /// Another size, or why there is none.
     pub outcome: Outcome,
-    /// Records/s that it is expected to take in at the size that was wanted; NaN when that is the present one. 1.15.0
-    /// expects what the capped factor gives, before limits and alignment.
+    /// Records/s that it is expected to take in at the size that was wanted; NaN when that is the present one.
     pub expected_rate: f64,
     /// The size that was wanted and could not be aligned (`ScalingLimited`).
     pub limited: Option<u32>,
@@ -87,7 +87,10 @@ pub fn decide_vertex(
     let outside = evaluated.thresholds.exclude(rate);
     let decision = VertexDecision {
         outcome: Outcome::Change { to: wanted, outside },
-        expected_rate: rate / f64::from(current) * f64::from(wanted),
+        expected_rate: match options.release {
+            Release::V1_15 => rate * factor,
+            Release::V1_16 => rate / f64::from(current) * f64::from(wanted),
+        },
         limited,
         ineffective: None,
     };

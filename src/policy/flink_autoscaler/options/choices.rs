@@ -2,6 +2,18 @@
 
 use super::value::Value;
 
+/// Whose semantics are computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// 1.15.0: aligns in the old way, which may refuse to scale; takes the input rate that goes with the busy time from
+    /// counters always; expects of a scale-up what its factor promised, before limits and alignment; and validates fewer
+    /// options.
+    V1_15,
+    /// 1.16.
+    #[default]
+    V1_16,
+}
+
 /// Which of a vertex's subtasks its busy time is taken from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BusyTime {

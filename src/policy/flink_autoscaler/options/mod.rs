@@ -13,7 +13,7 @@ mod value;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-pub use choices::{AdjustMode, BusyTime};
+pub use choices::{AdjustMode, BusyTime, Release};
 pub use error::OptionError;
 pub use read::is_option;
 pub use settings::{OptionErrors, Settings};
@@ -47,11 +47,13 @@ macro_rules! options {
             $($(#[$doc])* pub $field: $type,)+
             /// What is handed to plugins of the operator's, by the name after the prefix. No plugin runs here.
             pub plugin_settings: BTreeMap<String, String>,
+            /// Whose semantics are computed; no option of the operator's.
+            pub release: Release,
         }
 
         impl Default for Options {
             fn default() -> Self {
-                Self { $($field: $default,)+ plugin_settings: BTreeMap::new() }
+                Self { $($field: $default,)+ plugin_settings: BTreeMap::new(), release: Release::default() }
             }
         }
 

@@ -1,20 +1,20 @@
 //! The ranges that the operator's validator holds the options to, when the autoscaler is enabled.
 
 use super::super::excluded;
-use super::{OptionError, Options};
+use super::{OptionError, Options, Release};
 
 impl Options {
     /// Every option that the operator would refuse; none when the autoscaler is not enabled.
     ///
-    /// Ranges of a feature are looked at only when the feature is on, as on main. 1.15.0 holds
-    /// `observed-scalability.coefficient-min` to its range always, and does not look at the two thresholds of memory, the
-    /// effectiveness threshold and the tuning overhead.
+    /// Ranges of a feature are looked at only when the feature is on. 1.15 holds `observed-scalability.coefficient-min` to its
+    /// range always, and does not look at the two thresholds of memory, the effectiveness threshold and the tuning overhead.
     pub fn validate(&self) -> Vec<OptionError> {
         if !self.enabled {
             return Vec::new();
         }
         let target = self.utilization_target;
         let no_end = f64::INFINITY;
+        let is_new = self.release == Release::V1_16;
         let ranges = [
             ("job.autoscaler.scale-down.max-factor", Some(self.scale_down_max_factor), 0.0, no_end),
             ("job.autoscaler.scale-up.max-factor", Some(self.scale_up_max_factor), 0.0, no_end),
@@ -22,23 +22,33 @@ impl Options {
             ("job.autoscaler.target.utilization.boundary", Some(self.utilization_boundary), 0.0, no_end),
             ("job.autoscaler.utilization.max", self.utilization_max, target, 1.0),
             ("job.autoscaler.utilization.min", self.utilization_min, 0.0, target),
-            ("job.autoscaler.memory.gc-pressure.threshold", Some(self.gc_pressure_threshold), 0.0, 1.0),
-            ("job.autoscaler.memory.heap-usage.threshold", Some(self.heap_usage_threshold), 0.0, 1.0),
+            (
+                "job.autoscaler.memory.gc-pressure.threshold",
+                is_new.then_some(self.gc_pressure_threshold),
+                0.0,
+                1.0,
+            ),
+            (
+                "job.autoscaler.memory.heap-usage.threshold",
+                is_new.then_some(self.heap_usage_threshold),
+                0.0,
+                1.0,
+            ),
             (
                 "job.autoscaler.scaling.effectiveness.threshold",
-                self.effectiveness_detection.then_some(self.effectiveness_threshold),
+                (is_new && self.effectiveness_detection).then_some(self.effectiveness_threshold),
                 0.0,
                 1.0,
             ),
             (
                 "job.autoscaler.memory.tuning.overhead",
-                self.memory_tuning.then_some(self.memory_tuning_overhead),
+                (is_new && self.memory_tuning).then_some(self.memory_tuning_overhead),
                 0.0,
                 1.0,
             ),
             (
                 "job.autoscaler.observed-scalability.coefficient-min",
-                self.observed_scalability.then_some(self.observed_scalability_coefficient_min),
+                (!is_new || self.observed_scalability).then_some(self.observed_scalability_coefficient_min),
                 0.01,
                 1.0,
             ),
@@ -70,6 +80,18 @@ mod tests {
         assert_eq!(refused(|_| {}), [""; 0]);
         assert_eq!(refused(|o| o.memory_tuning_overhead = 2.0), [""; 0]);
         assert_eq!(refused(|o| (o.enabled, o.utilization_target) = (false, 7.0)), [""; 0]);
+    }
+
+    #[test]
+    fn the_release_before_looks_at_other_options() {
+        let before = |change: fn(&mut Options)| {
+            refused(|o| {
+                o.release = Release::V1_15;
+                change(o);
+            })
+        };
+        assert_eq!(before(|o| o.gc_pressure_threshold = 2.0), [""; 0]);
+        assert_eq!(before(|o| o.observed_scalability_coefficient_min = 0.0).len(), 1);
     }
 
     #[test]
