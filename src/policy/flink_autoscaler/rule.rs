@@ -125,6 +125,7 @@ fn why(
 
 #[cfg(test)]
 mod tests {
+    use super::super::options::BusyTime;
     use super::*;
     use crate::model::{CurvePoint, Seconds};
     use crate::policy::testing::{Job, estimate, rescale};
@@ -231,6 +232,15 @@ mod tests {
         let tracking = Options { restart_time_tracking: true, ..Options::default() };
         let (fixed, tracked) = (wants(&Options::default(), &grown), wants(&tracking, &grown));
         assert!(tracked[1].target_rate < fixed[1].target_rate, "100 s and not 300 s");
+    }
+
+    #[test]
+    fn the_busiest_subtask_counts_unless_the_options_say_otherwise() {
+        let mut skewed = job(4, 900.0);
+        let id = skewed.snapshot.graph.vertices()[1].id;
+        skewed.ledger.skews.insert(id, 2.0);
+        let capacity = |busy_time| wants(&Options { busy_time, ..Options::default() }, &skewed)[1].capacity;
+        assert_eq!((capacity(BusyTime::Max), capacity(BusyTime::Avg)), (Some(500.0), Some(1000.0)));
     }
 
     #[test]

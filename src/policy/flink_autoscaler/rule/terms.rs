@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::{Graph, Ledger, Timestamp, VertexId};
+use crate::model::{Graph, Ledger, Ship, Timestamp, VertexId};
 use crate::policy::capacity::Capacity;
 use crate::signals::{Signals, VertexSignals};
 
@@ -19,8 +19,11 @@ pub(super) fn topology(graph: &Graph, signals: &Signals) -> Option<Topology> {
     let vertex = |(index, vertex): (usize, &crate::model::Vertex)| {
         let mut inputs = Vec::new();
         for edge in graph.inputs(index).iter().map(|edge| graph.edges()[*edge]) {
-            if inputs.iter().all(|(from, _)| *from != edge.from) {
-                inputs.push((edge.from, edge.ship));
+            match inputs.iter_mut().find(|(from, _)| *from == edge.from) {
+                // Of two edges the one by key counts: it is what the alignment is for.
+                Some((_, ship)) if edge.ship == Ship::Hash => *ship = Ship::Hash,
+                Some(_) => {}
+                None => inputs.push((edge.from, edge.ship)),
             }
         }
         Vertex {
@@ -51,7 +54,7 @@ pub(super) fn restarts(options: &Options, ledger: &Ledger, now: Timestamp) -> Re
 pub(super) fn history(options: &Options, graph: &Graph, ledger: &Ledger, now: Timestamp) -> ScalingHistory {
     let mut history = ScalingHistory::default();
     for vertex in graph.vertices() {
-        let scalings = scalings(&vertex.id, ledger);
+        let scalings = scalings(options, &vertex.id, ledger);
         // Most jobs have no past: no name is made for it.
         if !scalings.is_empty() {
             let name = vertex.id.to_string();
@@ -64,13 +67,15 @@ pub(super) fn history(options: &Options, graph: &Graph, ledger: &Ledger, now: Ti
     history
 }
 
-fn scalings(id: &VertexId, ledger: &Ledger) -> Vec<Scaling> {
+fn scalings(options: &Options, id: &VertexId, ledger: &Ledger) -> Vec<Scaling> {
     let Some(points) = ledger.curves.get(id) else { return Vec::new() };
+    // As the rate of now is reckoned: points are learned without skew.
+    let skew = busiest(options, ledger.skews.get(id).copied());
     let made = ledger.rescales.iter().filter(|rescale| rescale.end.changed_the_job());
     made.filter_map(|rescale| {
         let (from, to) = (*rescale.from.get(id)?, *rescale.to.get(id)?);
         let point = points.iter().find(|point| point.parallelism == from)?;
-        let rate = from.as_f64() / point.service_time.get();
+        let rate = from.as_f64() / (point.service_time.get() * skew);
         (from != to).then(|| Scaling {
             at: rescale.at,
             from: from.get(),
@@ -158,11 +163,7 @@ fn true_processing_rate(
     capacity: Option<&Capacity>,
 ) -> f64 {
     let rate = seen.rate_in.map_or(f64::NAN, |rate| rate.mean);
-    // The busiest subtask's share is what Tidegate calls skew; the least busy one's is not known, so the mean stands for it.
-    let skew = match options.busy_time {
-        BusyTime::Max => capacity.map_or(1.0, |capacity| capacity.found.skew),
-        BusyTime::Min | BusyTime::Avg => 1.0,
-    };
+    let skew = busiest(options, capacity.map(|capacity| capacity.found.skew));
     let by_busy_time = match seen.service_time {
         Some(time) => seen.parallelism.as_f64() / (time.mean * skew),
         None => from_busy_time(seen.busy.unwrap_or(f64::NAN) * 1000.0 * skew, rate),
@@ -174,4 +175,13 @@ fn true_processing_rate(
         f64::NAN
     };
     choose(options, by_busy_time, observed)
+}
+
+/// How much busier the subtask is whose busy time counts than the mean: of the busiest that is what Tidegate calls skew. Of the
+/// least busy it is not known, so the mean stands for it.
+fn busiest(options: &Options, skew: Option<f64>) -> f64 {
+    match options.busy_time {
+        BusyTime::Max => skew.unwrap_or(1.0),
+        BusyTime::Min | BusyTime::Avg => 1.0,
+    }
 }
