@@ -1,5 +1,8 @@
 //! What every vertex must take in: the arrival at the sources, spread down the graph by selectivity (`DS2`, OSDI'18, eq. 8).
 
+use std::ops::Add;
+
+use super::ds2;
 use crate::model::Graph;
 use crate::signals::{Estimate, Signals};
 
@@ -29,7 +32,16 @@ impl Load {
         }
     }
 
-    fn plus(self, other: Self) -> Self {
+    fn is_finite(self) -> bool {
+        [self.low, self.high, self.arrival, self.steady, self.after_restart]
+            .iter()
+            .all(|rate| rate.is_finite())
+    }
+}
+
+impl Add for Load {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
         Self {
             low: self.low + other.low,
             high: self.high + other.high,
@@ -37,12 +49,6 @@ impl Load {
             steady: self.steady + other.steady,
             after_restart: self.after_restart + other.after_restart,
         }
-    }
-
-    fn is_finite(self) -> bool {
-        [self.low, self.high, self.arrival, self.steady, self.after_restart]
-            .iter()
-            .all(|rate| rate.is_finite())
     }
 }
 
@@ -57,19 +63,9 @@ pub(super) struct CatchUp {
 
 /// The load of every vertex, in the graph's order; `None` where it cannot be known.
 pub(super) fn spread(signals: &Signals, graph: &Graph, catch_up: CatchUp) -> Vec<Option<Load>> {
-    let mut loads: Vec<Option<Load>> = vec![None; graph.len()];
-    for &vertex in graph.order() {
-        let load = if graph.is_source(vertex) {
-            of_source(signals, vertex, catch_up)
-        } else {
-            graph.inputs(vertex).iter().try_fold(Load::default(), |sum, &edge| {
-                let from = loads[graph.edges()[edge].from]?;
-                along(signals, edge, from).map(|part| sum.plus(part))
-            })
-        };
-        loads[vertex] = load.filter(|load| load.is_finite());
-    }
-    loads
+    let source = |vertex| of_source(signals, vertex, catch_up);
+    let along = |edge, from: Load| along(signals, edge, from).filter(|_| from.is_finite());
+    ds2::spread(graph, source, along).into_iter().map(|load| load.filter(|load| load.is_finite())).collect()
 }
 
 /// `control.md` section 4: arrival + (backlog + arrival x restart time) / catch-up time.

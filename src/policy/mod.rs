@@ -8,6 +8,7 @@ mod backlog;
 mod backpressure;
 mod capacity;
 mod compose;
+pub mod ds2;
 pub mod flink_autoscaler;
 mod glob;
 pub mod hpa;

@@ -4,6 +4,7 @@
 //! vectors are read from the folder `TIDEGATE_VECTORS`, or else from `tests/vectors`. It is a program of its own and no
 //! `#[test]`, so that the tallies are the last lines whatever the options are.
 
+mod ds2;
 mod flink_autoscaler;
 mod frame;
 mod hpa;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use frame::{Folder, Suite, run};
 
 /// In the order in which the tallies are printed.
-const SUITES: [&Suite; 2] = [&hpa::SUITE, &flink_autoscaler::SUITE];
+const SUITES: [&Suite; 3] = [&hpa::SUITE, &flink_autoscaler::SUITE, &ds2::SUITE];
 
 fn main() -> io::Result<ExitCode> {
     frame::judge_itself();
