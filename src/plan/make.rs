@@ -64,8 +64,21 @@ impl Maker<'_> {
     /// A size within the vertex's bounds: never above its key groups, whatever else is asked for.
     fn bounds(&self, index: usize) -> (Parallelism, Parallelism) {
         let (vertex, rule) = (self.vertex(index), self.policy.for_vertex(self.vertex(index)));
-        let most = rule.max.min(vertex.max_parallelism);
+        let most = rule.max.min(vertex.max_parallelism).min(self.ceiling());
         (rule.min.min(most), most)
+    }
+
+    /// What a schedule allows for now.
+    fn ceiling(&self) -> Parallelism {
+        self.proposal
+            .ceiling
+            .parallelism
+            .map_or(Parallelism::clamped(u64::MAX), |most| Parallelism::clamped(u64::from(most)))
+    }
+
+    /// The most TaskManagers, by the job's bounds and by a schedule.
+    fn most_replicas(&self) -> Option<u32> {
+        self.policy.replicas.max.into_iter().chain(self.proposal.ceiling.replicas).min()
     }
 
     fn is_outside_bounds(&self, index: usize, want: &Want) -> bool {
@@ -109,6 +122,7 @@ impl Maker<'_> {
                 let key_groups = self.vertex(index).max_parallelism;
                 let mut size =
                     self.limit(index, LimitedBy::KeyGroups, want.wanted, want.wanted.min(key_groups));
+                size = self.limit(index, LimitedBy::ScheduleCeiling, size, size.min(self.ceiling()));
                 size = self.limit(index, LimitedBy::MaxParallelism, size, size.min(most));
                 size = self.limit(index, LimitedBy::MinParallelism, size, size.max(least));
                 let aligned = aligned(size, index, &self.snapshot.graph, self.policy.spec.limits.alignment);
@@ -132,7 +146,7 @@ impl Maker<'_> {
             return self.held_by_behavior(Direction::Up, wished, by);
         }
         let wished = &paced[..];
-        let usable = slots::usable(self.snapshot, self.policy.replicas);
+        let usable = slots::usable(self.snapshot, self.most_replicas());
         let demand = |sizes: &[Parallelism]| slots::needed(&self.snapshot.graph, sizes);
         let short_of = usable.filter(|&have| demand(wished) > have);
         if let Some(have) = short_of {

@@ -1,7 +1,6 @@
 //! Slots: how many a size needs, how many there are, and the best that can be made of too few.
 
 use crate::model::{Graph, Parallelism, Snapshot};
-use crate::policy::ReplicaBounds;
 
 /// Slots that a job of these sizes holds: of each slot sharing group, as many as its largest vertex has subtasks.
 pub(crate) fn needed(graph: &Graph, sizes: &[Parallelism]) -> u32 {
@@ -13,7 +12,7 @@ fn largest(members: &[usize], sizes: &[Parallelism]) -> u32 {
 }
 
 /// Slots that the job can have: its own and the free ones, within the most TaskManagers; `None` when they are not known.
-pub(super) fn usable(snapshot: &Snapshot, replicas: ReplicaBounds) -> Option<u32> {
+pub(super) fn usable(snapshot: &Snapshot, most_replicas: Option<u32>) -> Option<u32> {
     let slots = snapshot.slots?;
     let own = needed(&snapshot.graph, &snapshot.parallelism());
     let there = if slots.jobs_running <= 1 {
@@ -23,7 +22,7 @@ pub(super) fn usable(snapshot: &Snapshot, replicas: ReplicaBounds) -> Option<u32
     } else {
         slots.total.min(own.saturating_add(slots.available))
     };
-    let most = replicas.max.zip(slots.per_taskmanager()).map(|(max, per)| max.saturating_mul(per));
+    let most = most_replicas.zip(slots.per_taskmanager()).map(|(max, per)| max.saturating_mul(per));
     Some(most.map_or(there, |most| there.min(most)))
 }
 
@@ -106,7 +105,6 @@ mod tests {
 
     #[test]
     fn counts_what_the_job_can_have() {
-        let bounds = |max| ReplicaBounds { min: None, max };
         for (total, available, jobs, max, expected) in [
             (16, 0, 1, None, 16), // the rest is held for a while after a scale-down
             (16, 4, 2, None, 7),  // three of its own, four free
@@ -116,11 +114,7 @@ mod tests {
             let mut job = Job::chain(&[(1, 0.0), (3, 0.004)]);
             job.snapshot.slots =
                 Some(Slots { at: START, total, available, taskmanagers: 2, jobs_running: jobs });
-            assert_eq!(
-                usable(&job.snapshot, bounds(max)),
-                Some(expected),
-                "{total} {available} {jobs} {max:?}"
-            );
+            assert_eq!(usable(&job.snapshot, max), Some(expected), "{total} {available} {jobs} {max:?}");
         }
     }
 }

@@ -108,6 +108,8 @@ pub enum LimitedBy {
     Slots,
     /// What the scale-down window needed at its most.
     ScaleDownWindow,
+    /// The ceiling of a schedule's window.
+    ScheduleCeiling,
     /// What the window for scaling up needed at its least.
     ScaleUpWindow,
     /// The behavior's policies for growing.

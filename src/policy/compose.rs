@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 
 use super::said::{Asked, Context, RuleSaid, Said};
 use super::{Proposal, Rule, Want, Why};
-use super::{backlog, backpressure, prometheus, resource, restart, throughput};
+use super::{backlog, backpressure, clock, flink_autoscaler, prometheus, resource, restart, throughput};
 use crate::model::{Parallelism, Timestamp};
 
 /// What the rules of a policy ask for.
@@ -43,7 +43,12 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
     }
     let (load, backlog_standing) = throughput::sources(context);
     let restart_seconds = restart::seconds(&basis, context.ledger);
-    Proposal { rules, wants, load, restart_seconds, backlog_standing }
+    let schedules = context.policy.spec.rules.iter().filter_map(|rule| match rule {
+        Rule::Schedule(rule) => Some(rule),
+        _ => None,
+    });
+    let ceiling = clock::ceiling(schedules, context);
+    Proposal { rules, wants, ceiling, load, restart_seconds, backlog_standing }
 }
 
 fn ask(rule: &Rule, context: &Context<'_>) -> Asked {
@@ -53,6 +58,12 @@ fn ask(rule: &Rule, context: &Context<'_>) -> Asked {
         Rule::Prometheus(rule) => prometheus::propose(rule, context),
         Rule::Backpressure(rule) => backpressure::propose(rule, context),
         Rule::Backlog(rule) => backlog::propose(rule, context),
+        Rule::Schedule(rule) => clock::propose(rule, context),
+        Rule::FlinkAutoscaler(rule) => {
+            let Context { signals, snapshot, ledger, now, .. } = *context;
+            let wants = flink_autoscaler::propose(rule.options.options(), signals, snapshot, ledger, now);
+            Ok((wants, None))
+        }
     }
 }
 

@@ -7,6 +7,7 @@
 mod backlog;
 mod backpressure;
 mod capacity;
+mod clock;
 mod compose;
 pub mod ds2;
 pub mod flink_autoscaler;
@@ -28,15 +29,15 @@ pub(crate) mod testing;
 mod throughput;
 mod when;
 
-pub use proposal::{Found, Proposal, Want, Why};
+pub use proposal::{Ceiling, Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
 pub use said::{Replicas, RuleSaid, Said, Silence};
 pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, ScheduleWindow, Zone, ZoneError};
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Bounds, Budget, CatchUp, ExternalTarget,
-    Fallback, FlinkRef, Limits, Mechanism, Mode, ObservedOr, Policy, PolicyRef, PolicySpec, Prometheus,
-    ReplicaBounds, Resource, ResourceName, ResourceTarget, Rule, ScalingPolicyType, ScalingRate,
+    Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, Mode, ObservedOr, Policy, PolicyRef, PolicySpec,
+    Prometheus, ReplicaBounds, Resource, ResourceName, ResourceTarget, Rule, ScalingPolicyType, ScalingRate,
     ScalingRules, Throughput, UtilizationBand, VertexSpec, WorkloadRef,
 };
 pub use when::{Facts, JobFacts, SignalFacts, Unanswered, When, WhenError, WhenFault};

@@ -14,12 +14,33 @@ pub struct Proposal {
     pub rules: Vec<RuleSaid>,
     /// One per vertex.
     pub wants: Vec<Want>,
+    /// What no size may be above for now, besides the job's own bounds.
+    #[serde(skip_serializing_if = "Ceiling::is_none")]
+    pub ceiling: Ceiling,
     /// Records/s that arrive at the sources, all together, as far as they are known.
     pub load: f64,
     /// Seconds that a restart is expected to take.
     pub restart_seconds: f64,
     /// Records that wait at sources where they stand, that is, for longer than the way through the job takes.
     pub backlog_standing: f64,
+}
+
+/// What no size may be above for now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ceiling {
+    /// Subtasks of any vertex.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallelism: Option<u32>,
+    /// TaskManagers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+}
+
+impl Ceiling {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What is asked for one vertex.
@@ -115,6 +136,10 @@ pub enum Why {
     PushesNothingBack,
     /// What the rule looks at has been gone for so long that its fallback holds.
     FellBack,
+    /// A window of the schedule is open that has a higher floor.
+    ScheduledMore,
+    /// No window of the schedule has a floor as high.
+    ScheduledLess,
 }
 
 impl Why {
@@ -127,6 +152,7 @@ impl Why {
                 | Self::MetricAboveTarget
                 | Self::PushesBack
                 | Self::FellBack
+                | Self::ScheduledMore
         )
     }
 
@@ -134,7 +160,11 @@ impl Why {
     pub fn is_large(self) -> bool {
         matches!(
             self,
-            Self::UtilizationBelowBand | Self::MetricBelowTarget | Self::PushesNothingBack | Self::FellBack
+            Self::UtilizationBelowBand
+                | Self::MetricBelowTarget
+                | Self::PushesNothingBack
+                | Self::FellBack
+                | Self::ScheduledLess
         )
     }
 }

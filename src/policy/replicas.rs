@@ -1,5 +1,7 @@
 //! Rules that speak in replicas: what so many TaskManagers mean for the vertices of the job.
 
+use std::cmp::Ordering;
+
 use super::hpa::{Metric, Proposal as Asks, Tolerance};
 use super::said::{Asked, Context, Replicas, Silence};
 use super::{Want, Why};
@@ -42,22 +44,31 @@ pub(super) fn ask(metric: &Metric<'_>, context: &Context<'_>) -> Asked {
     Ok((sizes(current, wanted, context), Some(said)))
 }
 
-/// Every vertex in the same proportion; rounded up, so that none is left with less than its part.
+/// Every vertex in the same proportion.
 fn sizes(current: u32, wanted: u32, context: &Context<'_>) -> Vec<Want> {
     let why = match wanted.cmp(&current) {
-        std::cmp::Ordering::Greater => Why::MetricAboveTarget,
-        std::cmp::Ordering::Equal => Why::WithinBand,
-        std::cmp::Ordering::Less => Why::MetricBelowTarget,
+        Ordering::Greater => Why::MetricAboveTarget,
+        Ordering::Equal => Why::WithinBand,
+        Ordering::Less => Why::MetricBelowTarget,
     };
-    let size = |now: Parallelism| match current {
+    let vertices = context.snapshot.vertices.iter();
+    vertices
+        .map(|v| Want { wanted: part(v.parallelism, current, wanted), ..Want::unchanged(v.parallelism, why) })
+        .collect()
+}
+
+/// Every vertex's share of so many TaskManagers.
+pub(super) fn share(wanted: u32, context: &Context<'_>) -> Result<Vec<Parallelism>, Silence> {
+    let (current, _) = replicas(context)?;
+    Ok(context.snapshot.vertices.iter().map(|v| part(v.parallelism, current, wanted)).collect())
+}
+
+/// A size in the proportion of TaskManagers to those there are; rounded up, so that none is left with less than its part.
+fn part(now: Parallelism, current: u32, wanted: u32) -> Parallelism {
+    match current {
         0 => now,
         _ => Parallelism::clamped(
             (u64::from(now.get()) * u64::from(wanted)).div_ceil(u64::from(current)).max(1),
         ),
-    };
-    let vertices = &context.snapshot.vertices;
-    vertices
-        .iter()
-        .map(|v| Want { wanted: size(v.parallelism), ..Want::unchanged(v.parallelism, why) })
-        .collect()
+    }
 }

@@ -143,7 +143,8 @@ fn names_the_mistakes_of_an_autoscaler() {
 }
 
 /// All rules, as a message lists them.
-const RULES: &str = "`throughput`, `resource`, `prometheus`, `backpressure` or `backlog`";
+const RULES: &str =
+    "`throughput`, `resource`, `prometheus`, `backpressure`, `backlog`, `schedule` or `flinkAutoscaler`";
 
 #[test]
 fn names_the_mistakes_of_a_policy() {

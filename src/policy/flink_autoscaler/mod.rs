@@ -40,7 +40,6 @@ mod properties;
 pub mod quartz;
 pub mod reading;
 pub mod resources;
-#[cfg_attr(not(test), expect(dead_code, reason = "a rule of policies from the next step on"))]
 mod rule;
 pub mod sample;
 pub mod scalability;
@@ -51,3 +50,4 @@ pub mod vertex;
 pub mod window;
 
 pub use options::{OptionError, OptionErrors, Options, Settings};
+pub(super) use rule::propose;

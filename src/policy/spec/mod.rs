@@ -19,7 +19,7 @@ pub use autoscaler::{
 pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
 pub use limits::{Alignment, Budget, Limits};
 pub use metrics::{ExternalTarget, Prometheus, Resource, ResourceName, ResourceTarget};
-pub use rule::{Backlog, Backpressure, Fallback, Rule};
+pub use rule::{Backlog, Backpressure, Fallback, FlinkAutoscaler, Rule};
 pub use throughput::{CatchUp, ObservedOr, Throughput, UtilizationBand};
 
 use crate::model::{Parallelism, Vertex};

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Prometheus, Resource, Throughput};
 use crate::model::Parallelism;
-use crate::policy::{Quantity, Span};
+use crate::policy::flink_autoscaler::Settings;
+use crate::policy::{Quantity, Schedule, Span};
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,6 +22,10 @@ pub enum Rule {
     Backpressure(Backpressure),
     /// What waits at the sources.
     Backlog(Backlog),
+    /// Sizes by the clock.
+    Schedule(Schedule),
+    /// What the Flink operator's autoscaler would compute.
+    FlinkAutoscaler(Box<FlinkAutoscaler>),
 }
 
 impl Rule {
@@ -32,6 +37,8 @@ impl Rule {
             Self::Prometheus(_) => "prometheus",
             Self::Backpressure(_) => "backpressure",
             Self::Backlog(_) => "backlog",
+            Self::Schedule(_) => "schedule",
+            Self::FlinkAutoscaler(_) => "flinkAutoscaler",
         }
     }
 
@@ -43,8 +50,18 @@ impl Rule {
             Self::Prometheus(rule) => rule.fallback,
             Self::Backpressure(rule) => rule.fallback,
             Self::Backlog(rule) => rule.fallback,
+            // The clock always tells, and the operator's autoscaler has its own ways.
+            Self::Schedule(_) | Self::FlinkAutoscaler(_) => None,
         }
     }
+}
+
+/// What the Flink operator's autoscaler would compute.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct FlinkAutoscaler {
+    /// Its options `job.autoscaler.*`, old names too, as Flink writes them; those that are left out have its defaults.
+    pub options: Settings,
 }
 
 /// The share of time that a vertex waits for those after it: the vertex that causes it grows, not the one that suffers.
