@@ -23,6 +23,7 @@ fn policy() -> Policy {
                 ..Behavior::default()
             },
             limits: Limits { cooldown: Span::from_secs(30), ..Limits::default() },
+            ..PolicySpec::default()
         },
         ..Policy::default()
     }

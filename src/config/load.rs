@@ -165,7 +165,7 @@ impl Policies<'_> {
         // Looked for even if other things are wrong, so that this is said along with them.
         let policy = self.named_by(document);
         let FlinkAutoscaler { api_version: _, kind: _, metadata, spec } = document.typed(&mut self.errors)?;
-        let policy = Policy::new(&spec, policy?);
+        let policy = Policy { labels: metadata.labels.clone(), ..Policy::new(&spec, policy?) };
         Some(Autoscaler { name: metadata.name, namespace: metadata.namespace, spec, policy })
     }
 

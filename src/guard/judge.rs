@@ -225,7 +225,7 @@ mod tests {
     /// A query that nobody has answered.
     fn unanswered() -> Rule {
         let target = ExternalTarget::Value { value: Quantity::default() };
-        Rule::Prometheus(Prometheus { query: "up".to_owned(), target, fallback: None })
+        Rule::Prometheus(Prometheus { query: "up".to_owned(), target, when: None, fallback: None })
     }
 
     fn short() -> Job {

@@ -261,8 +261,8 @@ impl Maker<'_> {
         let (Why::UtilizationBelowBand, Some(curve)) = (want.why, want.curve) else {
             return Parallelism::clamped(u64::from(want.current.get()).saturating_sub(1).max(1));
         };
-        let rule = self.policy.throughput().copied().unwrap_or_default();
-        let band = rule.utilization;
+        let rule = self.policy.throughput();
+        let band = rule.map(|rule| rule.utilization).unwrap_or_default();
         let low = curve.capacity(want.current) * band.min;
         let may_be_below = |size: &u32| {
             *size == 1 || curve.capacity(Parallelism::clamped(u64::from(size - 1))) * band.target < low

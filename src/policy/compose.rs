@@ -4,23 +4,31 @@
 use std::cmp::Reverse;
 
 use super::said::{Asked, Context, RuleSaid, Said};
-use super::{Proposal, Rule, Want, Why};
-use super::{backlog, backpressure, clock, flink_autoscaler, prometheus, resource, restart, throughput};
+use super::{Proposal, Rule, Throughput, Want, Why};
+use super::{
+    backlog, backpressure, clock, flink_autoscaler, prometheus, resource, restart, switch, throughput,
+};
 use crate::model::{Parallelism, Timestamp};
 
 /// What the rules of a policy ask for.
 pub(super) fn propose(context: &Context<'_>) -> Proposal {
     // What every vertex takes in and could, by which the sizes of all rules are judged afterwards.
-    let basis = context.policy.throughput().copied().unwrap_or_default();
-    let numbers = throughput::wants(&basis, context);
+    let default = Throughput::default();
+    let basis = context.policy.throughput().unwrap_or(&default);
+    let numbers = throughput::wants(basis, context);
     let mut wants: Vec<Want> = numbers
         .iter()
         .map(|want| if want.why == Why::Excluded { want.clone() } else { stays(want) })
         .collect();
     let mut rules = Vec::with_capacity(context.policy.spec.rules.len());
     for (index, rule) in context.policy.spec.rules.iter().enumerate() {
-        let asked = match rule {
-            Rule::Throughput(rule) if *rule == basis => Ok((numbers.clone(), None)),
+        let asked = match (switch::is_on(rule, &numbers, context), rule) {
+            (Ok(false), _) => {
+                rules.push(RuleSaid { rule: rule.name(), said: Said::Off });
+                continue;
+            }
+            (Err(why), _) => Err(why),
+            (Ok(true), Rule::Throughput(rule)) if std::ptr::eq(rule, basis) => Ok((numbers.clone(), None)),
             _ => ask(rule, context),
         };
         let said = match asked {
@@ -42,7 +50,7 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
         rules.push(RuleSaid { rule: rule.name(), said });
     }
     let (load, backlog_standing) = throughput::sources(context);
-    let restart_seconds = restart::seconds(&basis, context.ledger);
+    let restart_seconds = restart::seconds(basis, context.ledger);
     let schedules = context.policy.spec.rules.iter().filter_map(|rule| match rule {
         Rule::Schedule(rule) => Some(rule),
         _ => None,
@@ -132,7 +140,7 @@ mod tests {
     /// A query that wants so many TaskManagers of eight.
     fn query(name: &str, fallback: Option<Fallback>) -> Rule {
         let target = ExternalTarget::AverageValue { average_value: "1".parse().expect("a quantity") };
-        Rule::Prometheus(Prometheus { query: name.to_owned(), target, fallback })
+        Rule::Prometheus(Prometheus { query: name.to_owned(), target, when: None, fallback })
     }
 
     /// Eight subtasks at 4 ms, fed with so much; throughput and two queries that ask for so many TaskManagers of eight.

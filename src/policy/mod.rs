@@ -24,6 +24,7 @@ mod said;
 mod schedule;
 mod span;
 mod spec;
+mod switch;
 #[cfg(test)]
 pub(crate) mod testing;
 mod throughput;

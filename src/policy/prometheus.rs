@@ -53,7 +53,7 @@ mod tests {
         let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(500.0);
         job.snapshot.around.queries.insert("lag".to_owned(), Answer { at: job.now, values });
         let policy = Policy::default();
-        let rule = Prometheus { query: "lag".to_owned(), target, fallback: None };
+        let rule = Prometheus { query: "lag".to_owned(), target, when: None, fallback: None };
         propose(&rule, &job.context(&policy)).map(|(wants, _)| (wants[1].wanted.get(), wants[1].why))
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::Ledger;
 
-use super::{ObservedOr, Policy, Throughput};
+use super::{ObservedOr, Policy, Rule, Throughput};
 
 /// What is assumed of a job that was never seen to restart: published in-place rescales of real jobs took 6.5 to 9 s.
 const BEFORE_ANY_WAS_SEEN: f64 = 10.0;
@@ -35,6 +35,14 @@ const LONGEST_WINDOW: Duration = Duration::from_hours(1);
 pub(crate) fn scale_down_window(policy: &Policy, ledger: &Ledger) -> Duration {
     if let Some(seconds) = policy.spec.behavior.scale_down.stabilization_window_seconds {
         return Duration::from_secs(u64::from(seconds));
+    }
+    // The operator's own delay, where the policy is its.
+    let operators = policy.spec.rules.iter().find_map(|rule| match rule {
+        Rule::FlinkAutoscaler(rule) => Some(rule.options.options().scale_down_interval),
+        _ => None,
+    });
+    if let Some(interval) = operators {
+        return interval;
     }
     let restart = policy.throughput().map_or(BEFORE_ANY_WAS_SEEN, |rule| seconds(rule, ledger));
     Duration::try_from_secs_f64(restart * RESTARTS_PER_WINDOW)

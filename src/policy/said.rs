@@ -53,6 +53,8 @@ pub enum Said {
     Sizes,
     /// So many TaskManagers.
     Replicas(Replicas),
+    /// Nothing: its `when` says that it is off.
+    Off,
     /// Nothing, as what it looks at is not there: nothing shrinks.
     Silent {
         /// Why.

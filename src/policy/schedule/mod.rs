@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use cron::{Cron, CronError};
 pub use zone::{Zone, ZoneError};
 
-use super::Span;
+use super::{Span, When};
 use crate::model::{Parallelism, Timestamp};
 
 /// Sizes by the clock: floors and ceilings for as long as a window is open.
@@ -27,6 +27,9 @@ pub struct Schedule {
     /// When there is more or less to do. Of several that are open, the highest floor and the lowest ceiling count.
     #[schemars(length(min = 1))]
     pub windows: Vec<ScheduleWindow>,
+    /// Whether the rule is on, in CEL; always, without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
 }
 
 /// A window of time. A start on a time that clocks skip happens when they have skipped it; one on a time that they show twice happens

@@ -12,7 +12,7 @@ fn moment(text: &str) -> Timestamp {
 /// A schedule of one window.
 fn one(zone: &str, window: &str) -> Schedule {
     let window: ScheduleWindow = serde_json::from_str(window).expect(window);
-    Schedule { time_zone: zone.parse().expect(zone), windows: vec![window] }
+    Schedule { time_zone: zone.parse().expect(zone), windows: vec![window], when: None }
 }
 
 /// `since to until` of the one window, or `closed`.
@@ -246,7 +246,7 @@ proptest! {
             cron: cron.clone(), lasts: Some(Span::from_secs(lasts)), end: None,
             min_replicas: None, max_replicas: None, min_parallelism: None, max_parallelism: None,
         };
-        let schedule = Schedule { time_zone: zone, windows: vec![window(86_400)] };
+        let schedule = Schedule { time_zone: zone, windows: vec![window(86_400)], when: None };
         let opened = schedule.at(Timestamp::from_millis(millis)).open.first().map(|open| open.since.as_millis());
         let last = starts.iter().rev().find(|&&start| start <= millis && start > millis - DAY * 1000);
         prop_assert_eq!(opened, last.copied(), "the last start of {}", text.join(" "));

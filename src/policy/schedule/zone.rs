@@ -30,6 +30,11 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
+    /// Whether it is UTC.
+    pub fn is_utc(&self) -> bool {
+        self.name() == "UTC"
+    }
+
     /// The names of all time zones.
     pub fn names() -> impl Iterator<Item = String> {
         DATABASE.available().map(|name| name.as_str().to_owned())

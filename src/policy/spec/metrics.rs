@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Fallback;
-use crate::policy::Quantity;
+use crate::policy::{Quantity, When};
 
 /// CPU or memory of the workload's pods against what they request, exactly as the HPA computes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -18,6 +18,9 @@ pub struct Resource {
     pub container: Option<String>,
     /// What it is to be.
     pub target: ResourceTarget,
+    /// Whether the rule is on, in CEL; always, without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// What to hold to when the metric is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
@@ -59,6 +62,9 @@ pub struct Prometheus {
     pub query: String,
     /// What it is to be.
     pub target: ExternalTarget,
+    /// Whether the rule is on, in CEL; always, without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// What to hold to when the metric is gone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,

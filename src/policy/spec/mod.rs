@@ -10,6 +10,8 @@ mod metrics;
 mod rule;
 mod throughput;
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +25,7 @@ pub use rule::{Backlog, Backpressure, Fallback, FlinkAutoscaler, Rule};
 pub use throughput::{CatchUp, ObservedOr, Throughput, UtilizationBand};
 
 use crate::model::{Parallelism, Vertex};
-use crate::policy::Span;
+use crate::policy::{Span, Zone};
 
 /// What decides: the policy with the bounds of the job it is applied to. Recorded in journals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ pub struct Policy {
     pub poll: Span,
     /// The rules, and what limits them.
     pub spec: PolicySpec,
+    /// The labels of the `FlinkAutoscaler`, for `when` to ask about.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 impl Policy {
@@ -53,6 +58,7 @@ impl Policy {
             vertices: autoscaler.vertices.clone(),
             poll: autoscaler.flink.poll,
             spec,
+            labels: BTreeMap::new(),
         }
     }
 
@@ -100,4 +106,7 @@ pub struct PolicySpec {
     /// What is never exceeded.
     #[serde(default)]
     pub limits: Limits,
+    /// Whose clocks `when` goes by, by its IANA name.
+    #[serde(default, skip_serializing_if = "Zone::is_utc")]
+    pub time_zone: Zone,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{Prometheus, Resource, Throughput};
 use crate::model::Parallelism;
 use crate::policy::flink_autoscaler::Settings;
-use crate::policy::{Quantity, Schedule, Span};
+use crate::policy::{Quantity, Schedule, Span, When};
 
 /// One rule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -42,6 +42,19 @@ impl Rule {
         }
     }
 
+    /// Whether it is on.
+    pub fn when(&self) -> Option<&When> {
+        match self {
+            Self::Throughput(rule) => rule.when.as_ref(),
+            Self::Resource(rule) => rule.when.as_ref(),
+            Self::Prometheus(rule) => rule.when.as_ref(),
+            Self::Backpressure(rule) => rule.when.as_ref(),
+            Self::Backlog(rule) => rule.when.as_ref(),
+            Self::Schedule(rule) => rule.when.as_ref(),
+            Self::FlinkAutoscaler(rule) => rule.when.as_ref(),
+        }
+    }
+
     /// What to hold to when what it looks at is gone.
     pub fn fallback(&self) -> Option<Fallback> {
         match self {
@@ -62,10 +75,13 @@ impl Rule {
 pub struct FlinkAutoscaler {
     /// Its options `job.autoscaler.*`, old names too, as Flink writes them; those that are left out have its defaults.
     pub options: Settings,
+    /// Whether the rule is on, in CEL; always, without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
 }
 
 /// The share of time that a vertex waits for those after it: the vertex that causes it grows, not the one that suffers.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[schemars(extend("x-order" = ["below < above"]))]
 pub struct Backpressure {
@@ -78,6 +94,9 @@ pub struct Backpressure {
     /// It must have been so for this long.
     #[serde(rename = "for")]
     pub lasts: Span,
+    /// Whether the rule is on, in CEL; always, without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// What to hold to when the metric is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
@@ -86,12 +105,12 @@ pub struct Backpressure {
 impl Default for Backpressure {
     fn default() -> Self {
         // Flink's own web page calls more than 0.5 "high" and less than 0.1 "ok"; its colours follow a minute.
-        Self { above: 0.5, below: 0.1, lasts: Span::from_secs(60), fallback: None }
+        Self { above: 0.5, below: 0.1, lasts: Span::from_secs(60), when: None, fallback: None }
     }
 }
 
 /// What waits at the sources: it is to be worked off within a time, or to stay under a number.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Backlog {
     /// In what time what waits is to be worked off, beside what arrives.
@@ -100,6 +119,9 @@ pub struct Backlog {
     /// So many records may wait at a source at any time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub records: Option<Quantity>,
+    /// Whether the rule is on, in CEL; always, without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// What to hold to when the metric is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
@@ -108,7 +130,7 @@ pub struct Backlog {
 impl Default for Backlog {
     fn default() -> Self {
         // What a reader of results takes for "now"; design.md's own example.
-        Self { target: Span::from_secs(30), records: None, fallback: None }
+        Self { target: Span::from_secs(30), records: None, when: None, fallback: None }
     }
 }
 

@@ -4,10 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Fallback;
-use crate::policy::Span;
+use crate::policy::{Span, When};
 
 /// As much as the records need that come in: target rates through the graph, divided by measured capacity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Throughput {
     /// How full a vertex may be.
@@ -17,6 +17,9 @@ pub struct Throughput {
     pub catch_up: CatchUp,
     /// How long a restart takes: `observed`, or a fixed time.
     pub restart: ObservedOr,
+    /// Whether the rule is on, in CEL; always, without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub when: Option<When>,
     /// What to hold to when the metrics are gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
