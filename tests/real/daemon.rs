@@ -27,11 +27,22 @@ pub struct Settings {
     pub poll: &'static str,
     /// The cooldown between rescales.
     pub cooldown: &'static str,
+    /// The policy's rules, in YAML on one line.
+    pub rules: String,
+    /// Its behavior for scaling up, and for scaling down besides the window, in YAML on one line.
+    pub behavior: (&'static str, &'static str),
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { spec: String::new(), window: 30, poll: "2s", cooldown: "10s" }
+        Self {
+            spec: String::new(),
+            window: 30,
+            poll: "2s",
+            cooldown: "10s",
+            rules: "{throughput: {}}".to_owned(),
+            behavior: ("", ""),
+        }
     }
 }
 
@@ -206,7 +217,7 @@ fn spawn(folder: &TempDir) -> Result<Child> {
 }
 
 fn config(url: &str, job: &str, settings: &Settings) -> String {
-    let Settings { spec, window, poll, cooldown } = settings;
+    let Settings { spec, window, poll, cooldown, rules, behavior: (up, down) } = settings;
     format!(
         "\
 apiVersion: tidegate.dev/v1alpha1
@@ -221,8 +232,8 @@ apiVersion: tidegate.dev/v1alpha1
 kind: ScalingPolicy
 metadata: {{name: short}}
 spec:
-  rules: [{{throughput: {{}}}}]
-  behavior: {{scaleDown: {{stabilizationWindowSeconds: {window}}}}}
+  rules: [{rules}]
+  behavior: {{scaleUp: {{{up}}}, scaleDown: {{stabilizationWindowSeconds: {window}, {down}}}}}
   limits: {{cooldown: {cooldown}, rescales: {{max: 100, per: 1h}}}}
 "
     )
