@@ -4,14 +4,29 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from the bottom up: a module uses only those above it in this list.
-const LAYERS: [&str; 16] = [
-    "model", "signals", "policy", "plan", "guard", "decide", "record", "simulate", "config", "observe",
-    "act", "serve", "daemon", "cli", "main", "lib",
+const LAYERS: [&str; 17] = [
+    "model",
+    "signals",
+    "policy",
+    "plan",
+    "guard",
+    "decide",
+    "record",
+    "simulate",
+    "policytest",
+    "config",
+    "observe",
+    "act",
+    "serve",
+    "daemon",
+    "cli",
+    "main",
+    "lib",
 ];
 
 /// Those that build without tokio, and without the rest of the `daemon` feature.
-const PURE: [&str; 9] =
-    ["model", "signals", "policy", "plan", "guard", "decide", "record", "simulate", "config"];
+const PURE: [&str; 10] =
+    ["model", "signals", "policy", "plan", "guard", "decide", "record", "simulate", "policytest", "config"];
 
 /// What a pure module must not name.
 const IMPURE: [&str; 8] = [

@@ -15,15 +15,21 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// Reads the configuration in these files, and in the files of these directories.
 pub(super) fn config(paths: &[PathBuf], policy_dir: Option<&Path>) -> Result<Config, Failure> {
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() { files.extend(directory(path)?) } else { files.push(source(path)?) }
-    }
+    let files = sources(paths)?;
     let library = match policy_dir {
         Some(dir) => Library::with_files(directory(dir)?),
         None => Library::built_in(),
     };
     load(&files, &library).or_exit(Exit::Usage)
+}
+
+/// Reads these files, and the files of these directories.
+pub(super) fn sources(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() { files.extend(directory(path)?) } else { files.push(source(path)?) }
+    }
+    Ok(files)
 }
 
 /// Reads a policy: the name of a built-in one, or a file.

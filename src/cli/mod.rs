@@ -13,6 +13,7 @@ mod logging;
 mod man;
 pub mod output;
 mod play;
+mod policy;
 mod recommend;
 mod replay;
 mod run;
@@ -52,6 +53,7 @@ enum Command {
     Run(run::Args),
     Explain(explain::Args),
     Replay(replay::Args),
+    Policy(policy::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -76,6 +78,7 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::Explain(args) => explain::run(&args),
             Command::Replay(args) => replay::run(&args),
+            Command::Policy(args) => policy::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

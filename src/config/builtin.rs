@@ -11,8 +11,14 @@ pub struct BuiltIn {
     pub text: &'static str,
 }
 
-const ALL: [BuiltIn; 1] =
-    [BuiltIn { name: "throughput", text: include_str!("../../policies/throughput.yaml") }];
+const ALL: [BuiltIn; 6] = [
+    BuiltIn { name: "throughput", text: include_str!("../../policies/throughput.yaml") },
+    BuiltIn { name: "backlog", text: include_str!("../../policies/backlog.yaml") },
+    BuiltIn { name: "business-hours", text: include_str!("../../policies/business-hours.yaml") },
+    BuiltIn { name: "cautious", text: include_str!("../../policies/cautious.yaml") },
+    BuiltIn { name: "cpu", text: include_str!("../../policies/cpu.yaml") },
+    BuiltIn { name: "flink-autoscaler", text: include_str!("../../policies/flink-autoscaler.yaml") },
+];
 
 /// All of them, the default first.
 pub fn list() -> &'static [BuiltIn] {
@@ -25,6 +31,12 @@ pub fn get(name: &str) -> Option<BuiltIn> {
 }
 
 impl BuiltIn {
+    /// What it is for: the first sentence of its file.
+    pub fn about(self) -> &'static str {
+        let line = self.text.lines().next().unwrap_or_default();
+        line.trim_start_matches(['#', ' ']).trim_end_matches('.')
+    }
+
     /// The policy as a file to be read.
     pub(super) fn source(self) -> Source {
         Source::new(format!("policies/{}.yaml", self.name), self.text)
@@ -34,8 +46,10 @@ impl BuiltIn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::document::ScalingPolicy;
     use crate::config::load_policy;
     use crate::policy::{PolicySpec, Rule, Throughput};
+    use crate::policytest;
 
     #[test]
     fn each_is_right_and_bears_the_name_of_its_file() {
@@ -43,6 +57,19 @@ mod tests {
             let read = load_policy(&policy.source()).unwrap_or_else(|errors| panic!("{errors}"));
             assert_eq!(read.metadata.name, policy.name);
             assert!(policy.text.starts_with("# "), "{} does not say what it is for", policy.name);
+        }
+    }
+
+    #[test]
+    fn each_passes_its_own_tests() {
+        for policy in list() {
+            let ScalingPolicy { spec, tests, .. } =
+                load_policy(&policy.source()).unwrap_or_else(|errors| panic!("{errors}"));
+            assert!(!tests.is_empty(), "{} has no tests", policy.name);
+            for test in tests {
+                let run = policytest::run(&test, &spec).expect("it was checked");
+                assert!(run.passed(), "{}: {}: {:#?}", policy.name, run.test, run.unmet);
+            }
         }
     }
 

@@ -42,7 +42,9 @@ impl<'a> Checker<'a> {
         for variants in ["oneOf", "anyOf"].iter().filter_map(|word| schema.get(*word)?.as_array()) {
             self.choice(variants, noun, node, path);
         }
-        if let Some(words) = shape::own_words(schema) {
+        let may_be_nothing =
+            node.value == Value::Null && schema.get("type").is_some_and(|kind| allows(kind, &node.value));
+        if let Some(words) = shape::own_words(schema).filter(|_| !may_be_nothing) {
             return self.word(&words, noun, node, path);
         }
         if let Some(kind) = schema.get("type")

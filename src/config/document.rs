@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::{AutoscalerSpec, PolicySpec};
+use crate::policytest::Test;
 
 /// How one job is to be scaled.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -33,6 +34,9 @@ pub struct ScalingPolicy {
     pub metadata: Metadata,
     /// What it says.
     pub spec: PolicySpec,
+    /// What it is to do when: run by `tidegate policy test`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tests: Vec<Test>,
 }
 
 /// The versions of the schema that there are.

@@ -6,8 +6,10 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use super::shape::Schema;
+use crate::model::Timestamp;
 use crate::model::nearest::nearest;
 use crate::policy::{Cron, ObservedOr, Quantity, Span, When, Zone};
+use crate::policytest::{Percent, ServiceTime};
 
 /// A form of texts.
 pub(super) struct Format {
@@ -22,7 +24,7 @@ pub(super) struct Format {
 }
 
 /// The forms that there are. The schema's `pattern`s say the same to those who do not know these words.
-const FORMATS: [Format; 9] = [
+const FORMATS: &[Format] = &[
     Format {
         name: "duration",
         noun: "length of time",
@@ -41,6 +43,14 @@ const FORMATS: [Format; 9] = [
         expected: "a quantity such as 500m, 2 or 1.5Gi",
         check: said::<Quantity>,
     },
+    Format { name: "time", noun: "time", expected: "a time such as 2026-11-22T18:00:00Z", check: time },
+    Format {
+        name: "service-time",
+        noun: "time of one record",
+        expected: "the time of one record, such as 4ms, 0.5ms or 50us",
+        check: said::<ServiceTime>,
+    },
+    Format { name: "percent", noun: "share", expected: "a share such as 80%", check: said::<Percent> },
     Format {
         name: "cron",
         noun: "cron expression",
@@ -81,6 +91,7 @@ pub(super) fn range(schema: &Schema) -> Option<(f64, f64)> {
         "uint8" => (0.0, f64::from(u8::MAX)),
         "uint16" => (0.0, f64::from(u16::MAX)),
         "uint32" => (0.0, f64::from(u32::MAX)),
+        "uint64" => (0.0, u64::MAX as f64),
         "int32" => (f64::from(i32::MIN), f64::from(i32::MAX)),
         "double" => (f64::MIN, f64::MAX),
         _ => return None,
@@ -102,6 +113,11 @@ fn time_zone(text: &str) -> Result<(), String> {
             None => error,
         }
     })
+}
+
+fn time(text: &str) -> Result<(), String> {
+    let wrong = |_| format!("expected a time such as 2026-11-22T18:00:00Z, not {text:?}");
+    text.parse::<Timestamp>().map(|_| ()).map_err(wrong)
 }
 
 fn duration_or_observed(text: &str) -> Result<(), String> {

@@ -7,6 +7,7 @@ use super::consistency;
 use super::document::{FlinkAutoscaler, ScalingPolicy};
 use super::error::{ConfigError, ConfigErrors, Position, Problem};
 use super::library::Library;
+use super::policies;
 use super::schema::json_schema;
 use super::source::Source;
 use super::yaml::{self, Node, Value};
@@ -50,9 +51,9 @@ pub fn load(files: &[Source], library: &Library) -> Result<Config, ConfigErrors>
         errors
             .extend(files.first().map(|file| file.error(Position::START, "", Problem::Nothing(AUTOSCALER))));
     }
-    let mut policies = Policies { documents: &documents, library, read: BTreeMap::new(), errors: Vec::new() };
+    let mut policies = Policies::new(&documents, library);
     let autoscalers = documents.iter().filter_map(|document| policies.autoscaler(document)).collect();
-    errors.append(&mut policies.errors);
+    errors.append(&mut policies.into_errors());
     ConfigErrors::unless_any(errors, Config { autoscalers })
 }
 
@@ -70,7 +71,7 @@ pub fn load_policy(file: &Source) -> Result<ScalingPolicy, ConfigErrors> {
             second.error(&["metadata", "name"], Problem::Unsupported("a second ScalingPolicy; expected one")),
         );
     }
-    let policy: Option<ScalingPolicy> = first.and_then(|document| document.typed(&mut errors));
+    let policy = first.and_then(|document| policies::policy(document, &mut errors));
     if let Some(policy) = policy {
         return ConfigErrors::unless_any(errors, policy);
     }
@@ -84,7 +85,7 @@ pub(super) const AUTOSCALER: &str = "FlinkAutoscaler";
 pub(super) const POLICY: &str = "ScalingPolicy";
 
 /// The documents of all files that are YAML, and what is wrong with each by itself.
-fn read(files: &[Source]) -> (Vec<Document<'_>>, Vec<ConfigError>) {
+pub(super) fn read(files: &[Source]) -> (Vec<Document<'_>>, Vec<ConfigError>) {
     let (mut documents, mut errors) = (Vec::new(), Vec::new());
     for source in files {
         match yaml::parse(source) {
@@ -139,7 +140,7 @@ impl Document<'_> {
     }
 
     /// The document as its type, if nothing is wrong with it.
-    fn typed<T: serde::de::DeserializeOwned>(&self, errors: &mut Vec<ConfigError>) -> Option<T> {
+    pub(super) fn typed<T: serde::de::DeserializeOwned>(&self, errors: &mut Vec<ConfigError>) -> Option<T> {
         if !self.sound {
             return None;
         }
@@ -149,7 +150,7 @@ impl Document<'_> {
 }
 
 /// Finds the policies that autoscalers name, reading each file once.
-struct Policies<'a> {
+pub(super) struct Policies<'a> {
     documents: &'a [Document<'a>],
     library: &'a Library,
     /// What came of the files of the library that were asked for.
@@ -157,8 +158,17 @@ struct Policies<'a> {
     errors: Vec<ConfigError>,
 }
 
-impl Policies<'_> {
-    fn autoscaler(&mut self, document: &Document<'_>) -> Option<Autoscaler> {
+impl<'a> Policies<'a> {
+    pub(super) fn new(documents: &'a [Document<'a>], library: &'a Library) -> Self {
+        Self { documents, library, read: BTreeMap::new(), errors: Vec::new() }
+    }
+
+    /// What was wrong with policies that were looked for.
+    pub(super) fn into_errors(self) -> Vec<ConfigError> {
+        self.errors
+    }
+
+    pub(super) fn autoscaler(&mut self, document: &Document<'_>) -> Option<Autoscaler> {
         if document.kind() != Some(AUTOSCALER) {
             return None;
         }

@@ -8,6 +8,7 @@
 //! ([`schema`]), and that is what trees are checked against (`check`), what the reference page lists, and what the types
 //! are read from afterwards.
 
+mod advice;
 pub mod builtin;
 mod check;
 mod choice;
@@ -16,9 +17,11 @@ pub mod document;
 mod error;
 mod format;
 mod library;
+mod lint;
 mod load;
 mod other;
 mod path;
+mod policies;
 pub mod reference;
 pub mod schema;
 mod shape;
@@ -26,10 +29,13 @@ mod source;
 mod yaml;
 
 pub use crate::model::Hint;
+pub use advice::Advice;
 pub use error::{ConfigError, ConfigErrors, Position, Problem};
 pub use library::Library;
+pub use lint::{Warning, lint};
 pub use load::{Autoscaler, Config, load, load_policy};
 pub use other::load_as;
+pub use policies::{Place, PolicyFile, load_policies};
 pub use source::Source;
 
 /// Whether YAML takes an unquoted `text` for text, and not for a number or nothing.

@@ -21,7 +21,7 @@ pub fn load_as<T: JsonSchema + DeserializeOwned>(
 ) -> Result<T, ConfigErrors> {
     let (value, root) = typed::<T>(file).map_err(ConfigErrors::all)?;
     let mistake =
-        |(path, what): (String, String)| file.error(place(&root, &path), path, Problem::Rejected(what));
+        |(path, what): (String, String)| file.error(root.place(&path), path, Problem::Rejected(what));
     ConfigErrors::unless_any(check(&value).into_iter().map(mistake).collect(), value)
 }
 
@@ -42,20 +42,6 @@ fn typed<T: JsonSchema + DeserializeOwned>(file: &Source) -> Result<(T, Node), V
         Ok(value) => Ok((value, root)),
         Err(error) => Err(mistake(root.at, Problem::Rejected(error.to_string()))),
     }
-}
-
-/// Where the field of this path stands, or the nearest one around it that is written.
-fn place(root: &Node, path: &str) -> Position {
-    let mut node = root;
-    for step in path.split(['.', '[']).filter(|step| !step.is_empty()) {
-        let inner = match (&node.value, step.strip_suffix(']')) {
-            (Value::List(items), Some(index)) => index.parse().ok().and_then(|index: usize| items.get(index)),
-            _ => node.get(step),
-        };
-        let Some(inner) = inner else { break };
-        node = inner;
-    }
-    node.at
 }
 
 #[cfg(test)]

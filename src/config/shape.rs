@@ -28,7 +28,10 @@ pub(super) fn resolve<'a>(root: &'a Json, schema: &'a Json) -> Option<&'a Schema
 pub(super) fn own_words(schema: &Schema) -> Option<Vec<&str>> {
     match (schema.get("const"), schema.get("enum")) {
         (Some(word), _) => Some(vec![word.as_str()?]),
-        (None, Some(Json::Array(words))) => words.iter().map(Json::as_str).collect(),
+        // A field that may be left out has nothing as one of its words.
+        (None, Some(Json::Array(words))) => {
+            words.iter().filter(|word| !word.is_null()).map(Json::as_str).collect()
+        }
         _ => None,
     }
 }

@@ -82,6 +82,35 @@ impl Node {
         }
     }
 
+    /// Where the field of this path stands (`vertices[2].parallelism`), or the nearest one around it that is written.
+    pub(crate) fn place(&self, path: &str) -> Position {
+        let (mut node, mut rest) = (self, path);
+        loop {
+            rest = rest.strip_prefix('.').unwrap_or(rest);
+            let inner = match &node.value {
+                Value::List(items) => rest.strip_prefix('[').and_then(|rest| {
+                    let (index, rest) = rest.split_once(']')?;
+                    Some((items.get(index.parse::<usize>().ok()?)?, rest))
+                }),
+                // A key may have dots in it: the longest that the path begins with is meant.
+                Value::Map(entries) => {
+                    let begins = |entry: &&Entry| {
+                        let after = rest.strip_prefix(entry.key.as_str());
+                        !entry.key.is_empty()
+                            && after.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+                    };
+                    let entry = entries.iter().filter(begins).max_by_key(|entry| entry.key.len());
+                    entry.map(|entry| (&entry.value, &rest[entry.key.len()..]))
+                }
+                _ => None,
+            };
+            match inner {
+                Some((inner, after)) => (node, rest) = (inner, after),
+                None => return node.at,
+            }
+        }
+    }
+
     /// The same without places, for serde.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         match &self.value {

@@ -1,5 +1,6 @@
 //! What a plan is.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{FlinkVersion, JobId, Parallelism, Timestamp, VertexId};
@@ -94,7 +95,8 @@ pub struct Limit {
 }
 
 /// What can change a proposal; a closed list, fit for a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Limit")]
 pub enum LimitedBy {
     /// The policy's least parallelism.
     MinParallelism,

@@ -1,6 +1,7 @@
 //! What a rule asks for, and why: typed, with the numbers.
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::said::{RuleSaid, Said, Silence};
 use crate::model::Parallelism;
@@ -110,7 +111,8 @@ impl Proposal {
 }
 
 /// Why a vertex is wanted at its size; a closed list, fit for a metric label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Reason")]
 pub enum Why {
     /// What must come in is more than it can take.
     TargetRateAboveCapacity,

@@ -96,6 +96,16 @@ impl Drive {
         &self.policy
     }
 
+    /// When the simulation began.
+    pub fn start(&self) -> Timestamp {
+        self.start
+    }
+
+    /// Simulated time from the start to the next poll.
+    pub fn until_next(&self) -> Duration {
+        self.next.since(self.start)
+    }
+
     /// Simulated time since the start.
     pub fn elapsed(&self) -> Duration {
         self.simulation.now().since(self.start)

@@ -206,6 +206,7 @@ pub enum Waiting {
 
 /// A vertex that collects and emits at the end of each period, one record per key.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "WindowScenario")]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Window {
     /// From one emission to the next.

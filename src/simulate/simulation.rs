@@ -14,7 +14,7 @@ use super::scheduler::{Family, RestartTimes, Scheduler, Turn};
 use super::slots::Groups;
 use super::store::{Known, Store};
 use super::view::Cached;
-use crate::model::{Graph, JobId, Timestamp, VertexId};
+use crate::model::{Around, Graph, JobId, Timestamp, VertexId};
 use crate::policy::Span;
 
 /// 2026-01-01T00:00:00Z, when a simulation begins unless told otherwise.
@@ -62,6 +62,8 @@ pub struct Simulation {
     pub(super) restarts: u32,
     pub(super) slot_ms: f64,
     pub(super) late_ms: u64,
+    /// What there is around the job, for whoever observes it.
+    pub(super) around: Around,
 }
 
 impl Simulation {
@@ -105,6 +107,7 @@ impl Simulation {
             restarts: 0,
             slot_ms: 0.0,
             late_ms: 0,
+            around: Around::default(),
             scenario: scenario.clone(),
             graph,
             flow,
@@ -123,6 +126,11 @@ impl Simulation {
     /// The job's graph.
     pub fn graph(&self) -> &Graph {
         &self.graph
+    }
+
+    /// From now on, an observer sees this around the job: pods and answers to queries, which the model knows nothing of.
+    pub fn set_around(&mut self, around: Around) {
+        self.around = around;
     }
 
     /// The virtual clock.

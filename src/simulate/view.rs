@@ -7,8 +7,8 @@ use super::scheduler::{Phase, StateTimes};
 use super::simulation::{Simulation, is_on, millis};
 use super::store::Known;
 use crate::model::{
-    Around, Cluster, JobState, Missed, MissedWhy, Observation, Parallelism, Reading, Scheduler, Seconds,
-    Slots, Snapshot, Timestamp,
+    Cluster, JobState, Missed, MissedWhy, Observation, Parallelism, Reading, Scheduler, Seconds, Slots,
+    Snapshot, Timestamp,
 };
 
 /// An observer gives up on an answer after so long: the default time limit of a request.
@@ -172,7 +172,7 @@ impl Simulation {
             slots: Some(self.slots()),
             graph: Arc::clone(&self.graph),
             vertices: (0..self.graph.len()).map(|v| self.reading(&cached, v)).collect(),
-            around: Around::default(),
+            around: self.around.clone(),
         };
         self.cached = Some(cached);
         snapshot

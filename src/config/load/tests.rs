@@ -200,8 +200,9 @@ fn a_policy_comes_from_the_nearest_place_that_has_it() {
             "dir/broken.yaml:6:22: spec.limits.cooldown: expected a length of time such as 90s, 5m or 1h30m, not \"4x\"",
         ),
         (
-            "cpu",
-            "f.yaml:6:21: spec.policyRef.name: unknown policy `cpu`; expected `throughput`, `own`, `other` or `broken`",
+            "latency",
+            "f.yaml:6:21: spec.policyRef.name: unknown policy `latency`; expected `throughput`, `own`, `other`, `broken`, \
+             `backlog`, `business-hours`, `cautious`, `cpu` or `flink-autoscaler`",
         ),
     ] {
         assert_eq!(cooldown(name, ""), Err(error.to_owned()));

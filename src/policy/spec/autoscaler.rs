@@ -68,9 +68,14 @@ pub struct FlinkRef {
     pub token_file: Option<String>,
 }
 
+impl FlinkRef {
+    /// How often a job is polled unless told otherwise: half of Flink's default metric fetch interval (10 s), so that a
+    /// change is seen with the fetch that brings it.
+    pub const POLL: Span = Span::from_secs(5);
+}
+
 fn default_poll() -> Span {
-    // Half of Flink's default metric fetch interval (10 s): a change is seen with the fetch that brings it.
-    Span::from_secs(5)
+    FlinkRef::POLL
 }
 
 fn default_timeout() -> Span {
