@@ -8,7 +8,7 @@ use super::output::{Column, Show, Table};
 use crate::decide::{Decision, Verdict};
 use crate::model::Graph;
 use crate::plan::Direction;
-use crate::policy::Want;
+use crate::policy::{Replicas, RuleSaid, Said, Want};
 use crate::record::Summary;
 use crate::record::summary::{Count, expected, limited, sentence, vertex_name};
 
@@ -63,8 +63,16 @@ impl Told<'_> {
             let waiting =
                 summary.backlog.map_or_else(|| "an unknown number".to_owned(), |b| Count(b).to_string());
             notes.push(("load", format!("{} records/s arrive, {waiting} wait", Count(proposal.load))));
+            // With one rule that speaks, the vertices say all that it does.
+            if !matches!(proposal.rules[..], [RuleSaid { said: Said::Sizes, .. }]) {
+                let said = proposal.rules.iter().map(|rule| ("rule", rule_said(rule)));
+                notes.extend(said);
+            }
             for (index, want) in proposal.wants.iter().enumerate() {
-                notes.push(("vertex", sentence(&vertex_at(*graph, index), want)));
+                let decider =
+                    want.rule.filter(|_| proposal.rules.len() > 1).map(|rule| proposal.rules[rule].rule);
+                let by = decider.map_or_else(String::new, |rule| format!(" ({rule})"));
+                notes.push(("vertex", sentence(&vertex_at(*graph, index), want) + &by));
             }
         }
         for limit in &decision.limits {
@@ -91,6 +99,21 @@ impl Told<'_> {
             notes.push(("restart", format!("about {:.1} s without the job", proposal.restart_seconds)));
         }
         notes
+    }
+}
+
+/// What a rule said, on one line.
+fn rule_said(RuleSaid { rule, said }: &RuleSaid) -> String {
+    match said {
+        Said::Sizes => format!("{rule} has a size for every vertex"),
+        Said::Replicas(Replicas { current, wanted, ratio, reading: _ }) => {
+            let ratio = ratio
+                .map_or_else(String::new, |ratio| format!(", its metric is at {ratio:.2} of the target"));
+            format!("{rule} wants {wanted} TaskManagers of {current}{ratio}")
+        }
+        Said::Off => format!("{rule} is off"),
+        Said::Silent { why, since } => format!("{rule} is silent since {since}: {why}; nothing shrinks"),
+        Said::FellBack { why, since } => format!("{rule} holds to its fallback, silent since {since}: {why}"),
     }
 }
 
