@@ -141,7 +141,7 @@ fn why_nothing(decision: &Decision, graph: Option<&Graph>) -> String {
     let telling = |want: &Want| match want.why {
         Why::Unscalable => 3,
         why if why.is_short() && want.wanted > want.current => 2,
-        why if why.is_large() => 1,
+        why if why.is_large() && want.wanted < want.current => 1,
         _ => 0,
     };
     let most = proposal.wants.iter().enumerate().rev().max_by_key(|(_, want)| telling(want));
@@ -177,7 +177,7 @@ pub fn sentence(name: &str, want: &Want) -> String {
         Why::PushesBack => write!(text, "makes those before it wait and needs {wanted}"),
         Why::PushesNothingBack => write!(text, "makes nobody wait; {wanted} would be enough"),
         Why::ScheduledMore => write!(text, "is to be {wanted} by the schedule"),
-        Why::ScheduledLess => write!(text, "need not be more than {wanted} by the schedule"),
+        Why::ScheduledLess => write!(text, "needs no more than {wanted} by the schedule"),
         Why::FellBack => write!(text, "is held to {wanted}: what a rule looks at is gone"),
         Why::Unscalable => write!(text, "needs more than any size gives{}", numbers(want)),
         Why::NoSignal => write!(text, "stays at {current}: its load or its cost per record is not known"),
