@@ -133,7 +133,7 @@ mod tests {
             ),
             (
                 "  rules:\n  - backlog: {fallback: {after: 1m, parallelism: 4, minParallelism: 2}}\n",
-                "f:6:70: spec.rules[0].backlog.fallback.minParallelism: parallelism is the size that counts",
+                "f:6:69: spec.rules[0].backlog.fallback.minParallelism: parallelism is the size that counts",
             ),
             (
                 &format!("{throughput}  behavior: {{scaleUp: {{stabilizationWindowSeconds: 3}}}}\n"),

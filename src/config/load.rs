@@ -7,6 +7,7 @@ use super::consistency;
 use super::document::{FlinkAutoscaler, ScalingPolicy};
 use super::error::{ConfigError, ConfigErrors, Position, Problem};
 use super::library::Library;
+use super::options;
 use super::policies;
 use super::schema::json_schema;
 use super::source::Source;
@@ -92,7 +93,8 @@ pub(super) fn read(files: &[Source]) -> (Vec<Document<'_>>, Vec<ConfigError>) {
             Ok(roots) => {
                 // Between two `---` there may be nothing.
                 for root in roots.into_iter().filter(|root| root.value != Value::Null) {
-                    let wrong = check(json_schema(), source, &root);
+                    let mut wrong = check(json_schema(), source, &root);
+                    wrong.extend(options::check(source, &root));
                     documents.push(Document { source, root, sound: wrong.is_empty() });
                     errors.extend(wrong);
                 }

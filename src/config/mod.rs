@@ -19,6 +19,7 @@ mod format;
 mod library;
 mod lint;
 mod load;
+mod options;
 mod other;
 mod path;
 mod policies;
