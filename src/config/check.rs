@@ -323,10 +323,15 @@ pub(super) fn found(node: &Node) -> String {
 /// What to do where that is plain.
 fn mend(schema: &Schema, node: &Node) -> String {
     let kind = shape::main_type(schema);
-    let timed = schema.get("x-form").is_some_and(|form| form == "duration");
+    let unit = match schema.get("x-form").and_then(Json::as_str) {
+        Some("duration") => Some("s"),
+        Some("service-time") => Some("ms"),
+        Some("percent") => Some("%"),
+        _ => None,
+    };
     let mend = match (&node.value, kind) {
-        (Value::Number(number), "string") if timed => {
-            return format!("; give it a unit, as in {}s", short(&number.text));
+        (Value::Number(number), "string") if unit.is_some() => {
+            return format!("; give it a unit, as in {}{}", short(&number.text), unit.unwrap_or_default());
         }
         (Value::Number(_) | Value::Bool(_), "string") => "; put it in quotes",
         (Value::Text(text), "number" | "integer" | "boolean") if quoted_by_mistake(schema, text) => {

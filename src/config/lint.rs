@@ -137,27 +137,27 @@ mod tests {
             ),
             (
                 &format!("{throughput}  behavior: {{scaleUp: {{stabilizationWindowSeconds: 3}}}}\n"),
-                "f:6:51: spec.behavior.scaleUp.stabilizationWindowSeconds: 3s is shorter than a poll (5s): ",
+                "f:6:52: spec.behavior.scaleUp.stabilizationWindowSeconds: 3s is shorter than a poll (5s): ",
             ),
             (
                 &format!("{throughput}  behavior: {{scaleDown: {{stabilizationWindowSeconds: 30}}}}\n"),
-                "f:6:53: spec.behavior.scaleDown.stabilizationWindowSeconds: scaling down after 30s spends more than a tenth",
+                "f:6:54: spec.behavior.scaleDown.stabilizationWindowSeconds: scaling down after 30s spends more than a tenth",
             ),
             (
                 &format!(
                     "{throughput}  behavior: {{scaleUp: {{policies: [{{type: Pods, value: 2, periodSeconds: 2}}]}}}}\n"
                 ),
-                "f:6:71: spec.behavior.scaleUp.policies[0].periodSeconds: 2s is shorter than a poll (5s): ",
+                "f:6:73: spec.behavior.scaleUp.policies[0].periodSeconds: 2s is shorter than a poll (5s): ",
             ),
             (
                 &format!(
                     "{throughput}  behavior: {{scaleUp: {{selectPolicy: Disabled}}, scaleDown: {{selectPolicy: Disabled}}}}\n"
                 ),
-                "f:6:76: spec.behavior.scaleDown.selectPolicy: both directions are Disabled: ",
+                "f:6:75: spec.behavior.scaleDown.selectPolicy: both directions are Disabled: ",
             ),
             (
                 &format!("{throughput}  limits: {{cooldown: 30m, rescales: {{max: 4, per: 1h}}}}\n"),
-                "f:6:42: spec.limits.rescales.max: 4 rescales with a cooldown of 30m between them do not fit into 1h: ",
+                "f:6:43: spec.limits.rescales.max: 4 rescales with a cooldown of 30m between them do not fit into 1h: ",
             ),
         ] {
             let said = said(&policy(spec));

@@ -68,22 +68,91 @@ pub fn load_policies(files: &[Source]) -> Result<Vec<PolicyFile>, ConfigErrors> 
 
 /// A document as a policy, if nothing is wrong with it nor with its tests.
 pub(super) fn policy(document: &Document<'_>, errors: &mut Vec<ConfigError>) -> Option<ScalingPolicy> {
-    let policy: ScalingPolicy = document.typed(errors)?;
-    let mistake = |path: String, what: String| {
-        document.source.error(document.root.place(&path), path, Problem::Rejected(what))
-    };
     let before = errors.len();
-    for (index, test) in policy.tests.iter().enumerate() {
+    tests(document, errors);
+    let policy = document.typed(errors);
+    policy.filter(|_| errors.len() == before)
+}
+
+/// Notes what is wrong with tests beyond the form of their fields, also where something else is wrong in the document.
+fn tests(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
+    let mut names: Vec<&str> = Vec::new();
+    for (index, node) in document.root.get("tests").map(Node::items).unwrap_or_default().iter().enumerate() {
         let inside = format!("tests[{index}]");
-        for problem in policytest::mistakes(test) {
-            let dot = if problem.path.is_empty() { "" } else { "." };
-            errors.push(mistake(format!("{inside}{dot}{}", problem.path), problem.what));
+        let mistake = |path: String, what: String| {
+            document.source.error(document.root.place(&path), path, Problem::Rejected(what))
+        };
+        // Of a test whose form is wrong that has been said.
+        let is_wrong =
+            |error: &ConfigError| error.file == document.source.name && error.path.starts_with(&inside);
+        if let (false, Ok(test)) = (errors.iter().any(is_wrong), serde_json::from_value(node.to_json())) {
+            errors.extend(policytest::mistakes(&test).into_iter().map(|problem| {
+                let dot = if problem.path.is_empty() { "" } else { "." };
+                mistake(format!("{inside}{dot}{}", problem.path), problem.what)
+            }));
         }
         // Reports tell tests by their names.
-        if policy.tests[..index].iter().any(|other| other.name == test.name) {
-            errors
-                .push(mistake(format!("{inside}.name"), format!("there is a test {:?} already", test.name)));
+        if let Some(name) = node.get("name").and_then(Node::text) {
+            if names.contains(&name) {
+                errors.push(mistake(format!("{inside}.name"), format!("there is a test {name:?} already")));
+            }
+            names.push(name);
         }
     }
-    (errors.len() == before).then_some(policy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "apiVersion: tidegate.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {name: p}\n";
+
+    fn said(text: &str) -> Vec<String> {
+        match load_policies(&[Source::new("f", text)]) {
+            Ok(policies) => panic!("{policies:?}"),
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    #[test]
+    fn mistakes_of_tests_are_said_along_with_all_others() {
+        let text = format!(
+            "{HEAD}spec: {{rules: [throughput: {{catchUp: 5x}}]}}\ntests:\n\
+             - {{name: a, scenario: demo, expect: {{action: upp}}}}\n\
+             - {{name: a, scenario: demo, expect: {{parallelism: {{parser: 5}}}}}}\n"
+        );
+        assert_eq!(
+            said(&text),
+            [
+                "f:4:38: spec.rules[0].throughput.catchUp: expected a length of time such as 90s, 5m or 1h30m, not \"5x\"",
+                "f:6:46: tests[0].expect.action: unknown action `upp`; did you mean `up`?",
+                "f:7:10: tests[1].name: there is a test \"a\" already",
+                "f:7:60: tests[1].expect.parallelism.parser: unknown vertex `parser`; did you mean `parse`?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_place_is_that_of_the_field_or_of_what_is_around_it() {
+        let text = format!(
+            "{HEAD}spec: {{rules: [throughput: {{}}]}}\ntests:\n- name: a\n  scenario: demo\n  expect:\n\
+             \x20   parallelism: {{'Source: orders': 1}}\n"
+        );
+        let policies = load_policies(&[Source::new("f", text)]).expect("it is right");
+        for (path, place) in [
+            ("tests[0].expect.parallelism.Source: orders", "f:9:37"),
+            ("tests[0].expect.parallelism.parse", "f:9:18"),
+            ("tests[0].expect.action", "f:9:5"),
+            ("tests[7].expect", "f:6:3"),
+            ("", "f:1:1"),
+        ] {
+            assert_eq!(policies[0].place(path).to_string(), place, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_file_without_a_policy_is_a_mistake() {
+        let job = "apiVersion: tidegate.dev/v1alpha1\nkind: FlinkAutoscaler\nmetadata: {name: j}\nspec: {flink: {url: 'http://x'}}\n";
+        assert_eq!(said(job), ["f:1:1: there is no ScalingPolicy in it"]);
+    }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use serde::Serialize;
+
 use super::names::HeldFor;
 use super::spec::{Action, Expect, Range};
 use super::surroundings::Surroundings;
@@ -201,7 +203,7 @@ impl Bench<'_> {
     }
 
     /// Whether `of` gives what is expected for one of the vertices that are named, or for any if none is.
-    fn one_of<T: PartialEq + std::fmt::Debug>(
+    fn one_of<T: PartialEq + Serialize>(
         &mut self,
         field: &str,
         expected: &T,
@@ -252,8 +254,12 @@ impl Bench<'_> {
 }
 
 /// A name as it is written in the file.
-fn name_of<T: std::fmt::Debug>(name: &T) -> String {
-    format!("{name:?}").trim_matches('"').to_owned()
+fn name_of<T: Serialize>(name: &T) -> String {
+    match serde_json::to_value(name) {
+        Ok(serde_json::Value::String(name)) => name,
+        Ok(other) => other.to_string(),
+        Err(error) => error.to_string(),
+    }
 }
 
 fn list(names: impl Iterator<Item = String>) -> String {

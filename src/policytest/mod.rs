@@ -22,3 +22,6 @@ pub use spec::{
     Action, Expect, Gone, Range, Step, Test, TestBounds, TestJob, TestPods, TestSignals, TestVertex,
 };
 pub use units::{Percent, ServiceTime, UnitError};
+
+#[cfg(test)]
+mod tests;
