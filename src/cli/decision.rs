@@ -153,8 +153,18 @@ fn vertices(decision: &Decision, graph: Option<&Graph>) -> Option<Table> {
     ]);
     let known = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     for (index, want) in proposal.wants.iter().enumerate() {
-        let Want { current, wanted, target_rate, capacity, curve: _, found, utilization, why: _, rule: _ } =
-            want;
+        let Want {
+            current,
+            wanted,
+            target_rate,
+            capacity,
+            curve: _,
+            found,
+            utilization,
+            why: _,
+            rule: _,
+            unlimited: _,
+        } = want;
         let planned = decision.plan().and_then(|plan| plan.changes.get(index)).map(|change| change.to);
         let seen = decision.signals.as_ref().and_then(|signals| signals.vertices.get(index));
         let rate = seen.and_then(|seen| seen.rate_in.as_ref());

@@ -1,23 +1,30 @@
-//! Sizes that share out key groups well.
+//! Sizes that share out key groups well, or the partitions of a source.
 //!
 //! Flink gives subtask i of p the key groups from ceil(i max / p) to ceil((i+1) max / p) - 1 (`KeyGroupRangeAssignment`), so
-//! the fullest subtask has ceil(max / p) of them and the vertex is no faster than that one.
+//! the fullest subtask has ceil(max / p) of them and the vertex is no faster than that one. A source's partitions go round its
+//! subtasks one by one, so the same holds with them in the place of the key groups.
 
 use crate::model::{Graph, Parallelism, Ship};
 use crate::policy::Alignment;
 
-/// The size to take instead of `size` for a vertex: the same where its input is not by key.
-pub(super) fn aligned(size: Parallelism, vertex: usize, graph: &Graph, alignment: Alignment) -> Parallelism {
+/// The size to take instead of `size` for a vertex: the same where it has no partitions and its input is not by key.
+pub(super) fn aligned(
+    size: Parallelism,
+    vertex: usize,
+    graph: &Graph,
+    partitions: Option<u32>,
+    alignment: Alignment,
+) -> Parallelism {
     let keyed = graph.inputs(vertex).iter().any(|&edge| graph.edges()[edge].ship == Ship::Hash);
-    let groups = graph.vertices()[vertex].max_parallelism.get();
-    if !keyed || size.get() >= groups {
+    let key_groups = || keyed.then(|| graph.vertices()[vertex].max_parallelism.get());
+    let Some(shares) = partitions.or_else(key_groups).filter(|&shares| size.get() < shares) else {
         return size;
-    }
+    };
     let aligned = match alignment {
         Alignment::Off => size.get(),
-        // The fewest subtasks with which the fullest has no more key groups than with this size.
-        Alignment::Balanced => groups.div_ceil(groups.div_ceil(size.get())),
-        Alignment::Even => (size.get()..=groups).find(|p| groups.is_multiple_of(*p)).unwrap_or(groups),
+        // The fewest subtasks with which the fullest has no more shares than with this size.
+        Alignment::Balanced => shares.div_ceil(shares.div_ceil(size.get())),
+        Alignment::Even => (size.get()..=shares).find(|p| shares.is_multiple_of(*p)).unwrap_or(shares),
     };
     Parallelism::clamped(u64::from(aligned))
 }
@@ -55,8 +62,28 @@ mod tests {
             (128, 9, Even, Ship::Rebalance, 9),
             (128, 9, Even, Ship::Forward, 9),
         ] {
-            let got = aligned(Parallelism::clamped(size), 1, &graph(groups, ship), alignment);
+            let got = aligned(Parallelism::clamped(size), 1, &graph(groups, ship), None, alignment);
             assert_eq!(got.get(), expected, "{size} of {groups}, {alignment:?} by {ship:?}");
+        }
+    }
+
+    #[test]
+    fn aligns_partitions_whatever_reaches_the_vertex() {
+        use Alignment::{Balanced, Even, Off};
+        for (partitions, size, alignment, expected) in [
+            (12, 5, Off, 5),
+            (12, 5, Balanced, 4), // three each, as the fullest of five has
+            (12, 7, Balanced, 6),
+            (12, 5, Even, 6),
+            (12, 7, Even, 12),
+            (12, 12, Even, 12),
+            (13, 5, Balanced, 5),
+            (13, 8, Balanced, 7),
+            (13, 5, Even, 13),
+        ] {
+            let size = Parallelism::clamped(size);
+            let got = aligned(size, 0, &graph(128, Ship::Forward), Some(partitions), alignment);
+            assert_eq!(got.get(), expected, "{size} of {partitions} partitions, {alignment:?}");
         }
     }
 
@@ -66,7 +93,8 @@ mod tests {
             for size in 1..=groups {
                 let graph = graph(u64::from(groups), Ship::Hash);
                 let got =
-                    aligned(Parallelism::clamped(u64::from(size)), 1, &graph, Alignment::Balanced).get();
+                    aligned(Parallelism::clamped(u64::from(size)), 1, &graph, None, Alignment::Balanced)
+                        .get();
                 assert!(
                     got <= size && groups.div_ceil(got) <= groups.div_ceil(size),
                     "{size} of {groups}: {got}"

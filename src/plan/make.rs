@@ -6,7 +6,7 @@ use crate::policy::{Policy, Proposal, Want, Why, scale_down_window};
 use super::align::aligned;
 use super::behavior::Pace;
 use super::slots::{self, Demand};
-use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan};
+use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, bounds, together};
 
 /// A plan, and what it waits for.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub fn make(
     ledger: &Ledger,
     now: Timestamp,
 ) -> (Option<Made>, Vec<Limit>) {
-    let mut maker = Maker { proposal, snapshot, policy, limits: Vec::new() };
+    let mut maker = Maker::new(proposal, snapshot, policy);
     let Some(direction) = maker.direction() else {
         return (None, maker.limits);
     };
@@ -46,10 +46,24 @@ struct Maker<'a> {
     proposal: &'a Proposal,
     snapshot: &'a Snapshot,
     policy: &'a Policy,
+    /// Every vertex's own bounds.
+    own: Vec<bounds::Range>,
+    /// Those within which it changes together with others: its own, for one that changes alone.
+    bounds: Vec<bounds::Range>,
+    /// The vertices that change together.
+    groups: Vec<Vec<usize>>,
     limits: Vec<Limit>,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn new(proposal: &'a Proposal, snapshot: &'a Snapshot, policy: &'a Policy) -> Self {
+        let current: Vec<_> = proposal.wants.iter().map(|want| want.current).collect();
+        let groups = together::groups(&snapshot.graph, &current);
+        let own = bounds::own(proposal, snapshot, policy);
+        let bounds = bounds::shared(&own, &groups, &proposal.wants);
+        Self { proposal, snapshot, policy, own, bounds, groups, limits: Vec::new() }
+    }
+
     fn vertex(&self, index: usize) -> &Vertex {
         &self.snapshot.graph.vertices()[index]
     }
@@ -61,28 +75,13 @@ impl Maker<'_> {
         after
     }
 
-    /// A size within the vertex's bounds: never above its key groups, whatever else is asked for.
-    fn bounds(&self, index: usize) -> (Parallelism, Parallelism) {
-        let (vertex, rule) = (self.vertex(index), self.policy.for_vertex(self.vertex(index)));
-        let most = rule.max.min(vertex.max_parallelism).min(self.ceiling());
-        (rule.min.min(most), most)
-    }
-
-    /// What a schedule allows for now.
-    fn ceiling(&self) -> Parallelism {
-        self.proposal
-            .ceiling
-            .parallelism
-            .map_or(Parallelism::clamped(u64::MAX), |most| Parallelism::clamped(u64::from(most)))
-    }
-
     /// The most TaskManagers, by the job's bounds and by a schedule.
     fn most_replicas(&self) -> Option<u32> {
         self.policy.replicas.max.into_iter().chain(self.proposal.ceiling.replicas).min()
     }
 
     fn is_outside_bounds(&self, index: usize, want: &Want) -> bool {
-        let (least, most) = self.bounds(index);
+        let (least, most) = self.bounds[index];
         want.why != Why::Excluded && !(least..=most).contains(&want.current)
     }
 
@@ -92,12 +91,12 @@ impl Maker<'_> {
         let is_short = |(index, want): (usize, &Want)| match want.why {
             why if why.is_short() && want.wanted > want.current => {
                 // At its upper bound it stays short, and there is nothing to be done about it.
-                want.current < self.bounds(index).1
+                want.current < self.bounds[index].1
             }
-            _ => self.is_outside_bounds(index, want) && want.current < self.bounds(index).0,
+            _ => self.is_outside_bounds(index, want) && want.current < self.bounds[index].0,
         };
         let is_large = |(index, want): (usize, &Want)| match want.why {
-            why if why.is_large() && want.wanted < want.current => want.current > self.bounds(index).0,
+            why if why.is_large() && want.wanted < want.current => want.current > self.bounds[index].0,
             _ => self.is_outside_bounds(index, want),
         };
         if wants().any(is_short) {
@@ -107,36 +106,79 @@ impl Maker<'_> {
         }
     }
 
-    /// The size of every vertex as it is wished, within its bounds, aligned, and not against the direction.
+    /// The size of every vertex as it is wished, within its bounds, aligned, with those it changes together with, and not
+    /// against the direction.
     fn wished(&mut self, direction: Direction) -> Vec<Parallelism> {
-        let proposal = self.proposal;
-        proposal
-            .wants
-            .iter()
-            .enumerate()
-            .map(|(index, want)| {
-                if want.why == Why::Excluded {
-                    return want.current;
-                }
-                let (least, most) = self.bounds(index);
-                let key_groups = self.vertex(index).max_parallelism;
-                let mut size =
-                    self.limit(index, LimitedBy::KeyGroups, want.wanted, want.wanted.min(key_groups));
-                size = self.limit(index, LimitedBy::ScheduleCeiling, size, size.min(self.ceiling()));
-                size = self.limit(index, LimitedBy::MaxParallelism, size, size.min(most));
-                size = self.limit(index, LimitedBy::MinParallelism, size, size.max(least));
-                let aligned = aligned(size, index, &self.snapshot.graph, self.policy.spec.limits.alignment);
-                size = self.limit(index, LimitedBy::Alignment, size, aligned.clamp(least, most));
-                if self.is_outside_bounds(index, want) {
-                    return size;
-                }
-                let onward = match direction {
-                    Direction::Up => size.max(want.current),
-                    Direction::Down => size.min(want.current),
-                };
-                self.limit(index, LimitedBy::Direction, size, onward)
-            })
-            .collect()
+        let fitted: Vec<_> = (0..self.proposal.wants.len()).map(|index| self.fitted(index)).collect();
+        let together = self.together(fitted, Self::aligned_for_all);
+        let onward = |(index, size): (usize, Parallelism)| {
+            let want = &self.proposal.wants[index];
+            if want.why == Why::Excluded || self.is_outside_bounds(index, want) {
+                return size;
+            }
+            let onward = match direction {
+                Direction::Up => size.max(want.current),
+                Direction::Down => size.min(want.current),
+            };
+            self.limit(index, LimitedBy::Direction, size, onward)
+        };
+        together.into_iter().enumerate().map(onward).collect()
+    }
+
+    /// The size of one vertex, within its own bounds and aligned.
+    fn fitted(&mut self, index: usize) -> Parallelism {
+        let want = &self.proposal.wants[index];
+        if want.why == Why::Excluded {
+            return want.current;
+        }
+        let (least, most) = self.own[index];
+        let mut size = want.needed();
+        let factor =
+            if want.wanted < size { LimitedBy::MaxScaleUpFactor } else { LimitedBy::MaxScaleDownFactor };
+        size = self.limit(index, factor, size, want.wanted);
+        size = self.limit(index, LimitedBy::KeyGroups, size, size.min(self.vertex(index).max_parallelism));
+        size = self.limit(
+            index,
+            LimitedBy::Partitions,
+            size,
+            size.min(bounds::partitions(index, self.snapshot, self.policy)),
+        );
+        size = self.limit(index, LimitedBy::ScheduleCeiling, size, size.min(bounds::ceiling(self.proposal)));
+        size = self.limit(index, LimitedBy::MaxParallelism, size, size.min(most));
+        size = self.limit(index, LimitedBy::MinParallelism, size, size.max(least));
+        let aligned = self.aligned(index, size).clamp(least, most);
+        self.limit(index, LimitedBy::Alignment, size, aligned)
+    }
+
+    fn aligned(&self, index: usize, size: Parallelism) -> Parallelism {
+        let graph = &self.snapshot.graph;
+        let partitions = self.policy.partitions(graph, index);
+        aligned(size, index, graph, partitions, self.policy.spec.limits.alignment)
+    }
+
+    /// The size that suits the shares of all of them, where one of them needs `size`.
+    fn aligned_for_all(&self, members: &[usize], size: Parallelism) -> Parallelism {
+        members.iter().map(|&member| self.aligned(member, size)).max().unwrap_or(size)
+    }
+
+    /// Sizes at which those that change together are as large as the largest of them, `fitted`, within the bounds of all.
+    fn together(
+        &mut self,
+        mut sizes: Vec<Parallelism>,
+        fitted: impl Fn(&Self, &[usize], Parallelism) -> Parallelism,
+    ) -> Vec<Parallelism> {
+        let groups = std::mem::take(&mut self.groups);
+        for members in &groups {
+            let largest = members.iter().map(|&member| sizes[member]).max().unwrap_or(Parallelism::ONE);
+            let size = fitted(self, members, largest);
+            for &member in members {
+                let (least, most) = self.bounds[member];
+                sizes[member] =
+                    self.limit(member, LimitedBy::Together, sizes[member], size.clamp(least, most));
+            }
+        }
+        self.groups = groups;
+        sizes
     }
 
     /// As wished, as far as the slots go; with nothing gained by what there is, the wish itself, for the guard to hold.
@@ -188,6 +230,7 @@ impl Maker<'_> {
                 self.limit(index, limit, stable, paced)
             })
             .collect();
+        let sizes = self.together(sizes, |_, _, largest| largest);
         let is_left = wants.iter().zip(&sizes).any(|(want, &size)| size != want.current);
         (sizes, if is_left { None } else { last })
     }
@@ -232,7 +275,7 @@ impl Maker<'_> {
             sizes[index] = most.clamp(wished[index], want.current);
             lets_go_soon |= most > wished[index] && most_since(now + soon - window) < Some(most);
             if want.why.is_large() {
-                let low = self.below_band(want).max(wished[index]);
+                let low = self.below_band(index, want).max(wished[index]);
                 is_time |= most <= low;
                 let last = needs.map_or(now, |needs| needs.last_above(low).unwrap_or(needs.since));
                 passed = Some(passed.map_or(last + window, |at: Timestamp| at.min(last + window)));
@@ -257,12 +300,12 @@ impl Maker<'_> {
 
     /// The largest need of a vertex at which it may have been below its band: one subtask less would not have been enough
     /// for the load, so the load was more than what that one takes at the target utilization.
-    fn below_band(&self, want: &Want) -> Parallelism {
+    fn below_band(&self, index: usize, want: &Want) -> Parallelism {
         let (Why::UtilizationBelowBand, Some(curve)) = (want.why, want.curve) else {
             return Parallelism::clamped(u64::from(want.current.get()).saturating_sub(1).max(1));
         };
         let rule = self.policy.throughput();
-        let band = rule.map(|rule| rule.utilization).unwrap_or_default();
+        let band = rule.map(|rule| rule.band(self.vertex(index))).unwrap_or_default();
         let low = curve.capacity(want.current) * band.min;
         let may_be_below = |size: &u32| {
             *size == 1 || curve.capacity(Parallelism::clamped(u64::from(size - 1))) * band.target < low
@@ -317,9 +360,9 @@ impl Maker<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Slots;
+    use crate::model::{Ship, Slots};
     use crate::policy::testing::{Job, START, policy};
-    use crate::policy::{Alignment, Bounds, ReplicaBounds, VertexSpec};
+    use crate::policy::{Alignment, Bounds, ReplicaBounds, Rule, Throughput, VertexSpec};
 
     fn size(p: u64) -> Parallelism {
         Parallelism::clamped(p)
@@ -398,15 +441,204 @@ mod tests {
     }
 
     fn vertex(name: &str, min: Option<u64>, max: Option<u64>) -> VertexSpec {
-        VertexSpec { name: name.to_owned(), min: min.map(size), max: max.map(size), exclude: false }
+        VertexSpec { min: min.map(size), max: max.map(size), ..VertexSpec::named(name) }
     }
 
     fn excluded(name: &str) -> VertexSpec {
-        VertexSpec { exclude: true, ..vertex(name, None, None) }
+        VertexSpec { exclude: true, ..VertexSpec::named(name) }
     }
 
     fn slots(total: u32, taskmanagers: u32) -> Slots {
         Slots { at: START, total, available: 0, taskmanagers, jobs_running: 1 }
+    }
+
+    /// The planned sizes, and what limited them in order, where these sizes are asked for.
+    fn asked(
+        job: &Job,
+        policy: &Policy,
+        wants: &[(u64, Why)],
+    ) -> (Option<Vec<u32>>, Vec<(LimitedBy, u32, u32)>) {
+        let mut proposal = job.proposal(policy);
+        for (want, &(wanted, why)) in proposal.wants.iter_mut().zip(wants) {
+            (want.wanted, want.why) = (size(wanted), why);
+        }
+        let (made, limits) = make(&proposal, &job.snapshot, policy, &job.ledger, job.now);
+        let sizes = made.map(|made| made.plan.changes.iter().map(|change| change.to.get()).collect());
+        (sizes, limits.iter().map(|limit| (limit.by, limit.before.get(), limit.after.get())).collect())
+    }
+
+    #[test]
+    fn a_source_has_no_more_subtasks_than_partitions_and_each_an_even_share() {
+        use LimitedBy::{Alignment as Aligned, MinParallelism, Partitions};
+        use Why::{PushesBack, PushesNothingBack as Idle, WithinBand};
+        type Row<'a> =
+            ((u64, u32, u64, Why), Alignment, Option<u64>, Option<u32>, &'a [(LimitedBy, u32, u32)]);
+        // ((now, partitions, wanted, why), alignment, least, planned, limits)
+        let rows: [Row<'_>; 8] = [
+            ((2, 12, 5, PushesBack), Alignment::Balanced, None, Some(4), &[(Aligned, 5, 4)]),
+            ((2, 12, 5, PushesBack), Alignment::Even, None, Some(6), &[(Aligned, 5, 6)]),
+            ((2, 12, 5, PushesBack), Alignment::Off, None, Some(5), &[]),
+            ((2, 12, 20, PushesBack), Alignment::Balanced, None, Some(12), &[(Partitions, 20, 12)]),
+            ((12, 12, 20, PushesBack), Alignment::Balanced, None, None, &[]),
+            ((12, 12, 8, Idle), Alignment::Balanced, None, Some(6), &[(Aligned, 8, 6)]),
+            // Subtasks without a partition hold the watermark back at the best, and are taken away whatever the load.
+            ((9, 4, 9, WithinBand), Alignment::Balanced, None, Some(4), &[(Partitions, 9, 4)]),
+            // The job's least size does not make partitions.
+            ((2, 4, 1, WithinBand), Alignment::Off, Some(6), Some(4), &[(MinParallelism, 1, 4)]),
+        ];
+        for (row, alignment, least, planned, limits) in rows {
+            let (now, partitions, wanted, why) = row;
+            let job = Job::chain(&[(now, 0.0), (8, 0.004)]).arriving(900.0).needed(90, &[1, 8]);
+            let mut policy = policy();
+            policy.spec.limits.alignment = alignment;
+            let entry = VertexSpec { partitions: Some(partitions), ..VertexSpec::named("*") };
+            policy.vertices = vec![VertexSpec { min: least.map(size), ..entry }];
+            let (sizes, got) = asked(&job, &policy, &[(wanted, why), (8, WithinBand)]);
+            assert_eq!(sizes.map(|sizes| sizes[0]), planned, "{row:?} {alignment:?}");
+            assert_eq!(got, limits, "{row:?} {alignment:?}");
+        }
+    }
+
+    #[test]
+    fn a_factor_of_the_rule_comes_first() {
+        use LimitedBy::{MaxParallelism, MaxScaleDownFactor, MaxScaleUpFactor};
+        let mut policy = policy();
+        policy.spec.rules = vec![Rule::Throughput(Throughput {
+            max_scale_up_factor: Some(2.0),
+            max_scale_down_factor: Some(0.25),
+            ..Throughput::default()
+        })];
+        policy.parallelism.max = size(8);
+        // 1500/s need nine of 4 ms, 400/s need three.
+        for (now, rate, planned, limits) in [
+            (3, 1500.0, 6, &[MaxScaleUpFactor][..]),
+            (4, 1500.0, 8, &[MaxScaleUpFactor]),
+            (5, 1500.0, 8, &[MaxParallelism]),
+            (8, 400.0, 6, &[MaxScaleDownFactor]),
+            (4, 250.0, 3, &[MaxScaleDownFactor]),
+        ] {
+            let job = Job::chain(&[(1, 0.0), (now, 0.004)]).arriving(rate).needed(90, &[1, 1]);
+            let expected = (Some(vec![1, planned]), limits.to_vec());
+            assert_eq!(sizes(&job, &policy), expected, "{now} at {rate}/s");
+        }
+    }
+
+    #[test]
+    fn both_ends_of_a_forward_edge_keep_one_size() {
+        use LimitedBy::{ScaleDownWindow, ScaleUpWindow, Together};
+        use Why::{
+            Excluded, NoSignal, PushesBack as Up, PushesNothingBack as Down, Unscalable, WithinBand as Ok,
+        };
+        type Change = fn(&mut Job, &mut Policy);
+        type Row<'a> = (&'a str, Change, [(u64, Why); 3], Option<[u32; 3]>, &'a [(LimitedBy, u32, u32)]);
+        let as_it_is: Change = |_, _| {};
+        let rows: [Row<'_>; 13] = [
+            (
+                "the larger counts",
+                as_it_is,
+                [(8, Up), (5, Up), (4, Ok)],
+                Some([8, 8, 4]),
+                &[(Together, 5, 8)],
+            ),
+            (
+                "and draws the other along",
+                as_it_is,
+                [(4, Ok), (9, Up), (4, Ok)],
+                Some([9, 9, 4]),
+                &[(Together, 4, 9)],
+            ),
+            (
+                "even one that gains nothing by it",
+                as_it_is,
+                [(4, Unscalable), (9, Up), (4, Ok)],
+                Some([9, 9, 4]),
+                &[(Together, 4, 9)],
+            ),
+            (
+                "within the bounds of both",
+                |_, p| p.vertices = vec![vertex("v1", None, Some(6))],
+                [(8, Up), (4, Ok), (4, Ok)],
+                Some([6, 6, 4]),
+                &[(Together, 8, 6), (Together, 4, 6)],
+            ),
+            (
+                "at the bound of one nothing is to be done for the other, and the rest may shrink",
+                |_, p| p.vertices = vec![vertex("v1", None, Some(4))],
+                [(8, Up), (4, Ok), (2, Down)],
+                Some([4, 4, 2]),
+                &[(Together, 8, 4)],
+            ),
+            (
+                "one that is left alone holds the other",
+                as_it_is,
+                [(8, Up), (4, Excluded), (4, Ok)],
+                None,
+                &[],
+            ),
+            (
+                "up and down",
+                as_it_is,
+                [(2, Down), (4, Excluded), (6, Up)],
+                Some([4, 4, 6]),
+                &[(Together, 2, 4)],
+            ),
+            (
+                "they shrink to the larger",
+                as_it_is,
+                [(2, Down), (3, Down), (4, Ok)],
+                Some([3, 3, 4]),
+                &[(Together, 2, 3)],
+            ),
+            (
+                "and not where one is not known",
+                as_it_is,
+                [(2, Down), (4, NoSignal), (4, Ok)],
+                None,
+                &[(Together, 2, 4)],
+            ),
+            (
+                "what one needed within the window counts for both",
+                |j, _| *j = j.clone().needed(30, &[1, 4, 1]).needed(20, &[1, 1, 1]),
+                [(2, Down), (3, Down), (4, Ok)],
+                None,
+                &[(Together, 2, 3), (ScaleDownWindow, 3, 4), (Together, 3, 4)],
+            ),
+            (
+                "what one needed all the while lets both grow",
+                |j, p| {
+                    p.spec.behavior.scale_up.stabilization_window_seconds = Some(60);
+                    *j = j.clone().needed(30, &[8, 4, 4]);
+                },
+                [(8, Up), (4, Ok), (4, Ok)],
+                Some([8, 8, 4]),
+                &[(Together, 4, 8), (ScaleUpWindow, 8, 4), (Together, 4, 8)],
+            ),
+            (
+                "ends that differ already have nothing to keep",
+                |j, _| *j = forward(&[(4, 0.0), (5, 0.004), (4, 0.001)]),
+                [(8, Up), (5, Ok), (4, Ok)],
+                Some([8, 5, 4]),
+                &[],
+            ),
+            (
+                "the partitions of one are those of both",
+                |_, p| p.vertices = vec![VertexSpec { partitions: Some(12), ..VertexSpec::named("v0") }],
+                [(5, Up), (7, Up), (4, Ok)],
+                Some([7, 7, 4]),
+                &[(LimitedBy::Alignment, 5, 4), (Together, 4, 7)],
+            ),
+        ];
+        for (what, change, wants, planned, limits) in rows {
+            let (mut job, mut policy) = (forward(&[(4, 0.0), (4, 0.004), (4, 0.001)]), policy());
+            change(&mut job, &mut policy);
+            let expected = (planned.map(Vec::from), limits.to_vec());
+            assert_eq!(asked(&job, &policy, &wants), expected, "{what}");
+        }
+    }
+
+    /// The source's records go straight to the vertex after it.
+    fn forward(vertices: &[(u64, f64)]) -> Job {
+        Job::chain(vertices).arriving(500.0).shipped(0, Ship::Forward).needed(90, &[1, 1, 1])
     }
 
     #[test]

@@ -5,8 +5,10 @@
 
 mod align;
 mod behavior;
+mod bounds;
 mod make;
 mod slots;
+mod together;
 mod types;
 
 pub use make::{Made, make};

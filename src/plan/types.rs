@@ -98,14 +98,22 @@ pub struct Limit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Limit")]
 pub enum LimitedBy {
+    /// The most that the throughput rule makes of a size at once.
+    MaxScaleUpFactor,
+    /// The most that the throughput rule takes away of a size at once.
+    MaxScaleDownFactor,
     /// The policy's least parallelism.
     MinParallelism,
     /// The policy's most parallelism.
     MaxParallelism,
     /// The vertex's number of key groups.
     KeyGroups,
-    /// Alignment with the key groups.
+    /// The partitions that a source reads from.
+    Partitions,
+    /// Alignment with the key groups, or with a source's partitions.
     Alignment,
+    /// Vertices that records go straight through keep one size.
+    Together,
     /// The slots that are there, or that the most TaskManagers would give.
     Slots,
     /// What the scale-down window needed at its most.

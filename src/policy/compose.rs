@@ -67,17 +67,13 @@ fn ask(rule: &Rule, context: &Context<'_>) -> Asked {
         Rule::Backpressure(rule) => backpressure::propose(rule, context),
         Rule::Backlog(rule) => backlog::propose(rule, context),
         Rule::Schedule(rule) => clock::propose(rule, context),
-        Rule::FlinkAutoscaler(rule) => {
-            let Context { signals, snapshot, ledger, now, .. } = *context;
-            let wants = flink_autoscaler::propose(rule.options.options(), signals, snapshot, ledger, now);
-            Ok((wants, None))
-        }
+        Rule::FlinkAutoscaler(rule) => Ok((flink_autoscaler::propose(rule.options.options(), context), None)),
     }
 }
 
 /// The numbers of a vertex that nobody has asked anything for.
 fn stays(want: &Want) -> Want {
-    Want { wanted: want.current, why: Why::NoSignal, rule: None, ..want.clone() }
+    Want { wanted: want.current, why: Why::NoSignal, rule: None, unlimited: None, ..want.clone() }
 }
 
 /// Takes for each vertex the larger of what was asked for by the `rules` until now and by the next one, `name`.
@@ -92,6 +88,7 @@ fn take_largest(wants: &mut [Want], asked: &[Want], rules: &[RuleSaid], name: &s
         };
         if is_more {
             (want.wanted, want.why, want.rule) = (asked.wanted, asked.why, Some(rules.len()));
+            want.unlimited = asked.unlimited;
         }
     }
 }

@@ -1,7 +1,14 @@
 //! Names with `*` and `?`.
 
+use crate::model::Vertex;
+
+/// Whether a vertex is meant: by its name, or by its id.
+pub(crate) fn names(pattern: &str, vertex: &Vertex) -> bool {
+    matches(pattern, &vertex.name) || vertex.id.to_string().eq_ignore_ascii_case(pattern)
+}
+
 /// Whether `text` is what `pattern` says, where `*` stands for any text and `?` for one character.
-pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+fn matches(pattern: &str, text: &str) -> bool {
     // Backtracking to the last star only: linear in practice, and never exponential.
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t, mut star) = (0, 0, None);

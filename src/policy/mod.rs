@@ -39,7 +39,7 @@ pub use spec::{
     Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Bounds, Budget, CatchUp, ExternalTarget,
     Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, Mode, ObservedOr, Policy, PolicyRef, PolicySpec,
     Prometheus, ReplicaBounds, Resource, ResourceName, ResourceTarget, Rule, ScalingPolicyType, ScalingRate,
-    ScalingRules, Throughput, UtilizationBand, VertexSpec, WorkloadRef,
+    ScalingRules, Throughput, UtilizationBand, VertexSpec, VertexUtilization, WorkloadRef,
 };
 pub use when::{Facts, JobFacts, SignalFacts, Unanswered, When, WhenError, WhenFault};
 

@@ -67,6 +67,9 @@ pub struct Want {
     /// The rule that asked for it, as its place in [`Proposal::rules`]: the one that asked for the most.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rule: Option<usize>,
+    /// What the rule would have asked for but for its own factors, where they made a difference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlimited: Option<Parallelism>,
 }
 
 /// How a vertex's capacity was found.
@@ -84,6 +87,11 @@ pub struct Found {
 }
 
 impl Want {
+    /// What the rule would have asked for but for its own factors.
+    pub fn needed(&self) -> Parallelism {
+        self.unlimited.unwrap_or(self.wanted)
+    }
+
     /// What leaves a vertex as it is.
     pub(super) fn unchanged(current: Parallelism, why: Why) -> Self {
         Self {
@@ -96,6 +104,7 @@ impl Want {
             utilization: None,
             why,
             rule: None,
+            unlimited: None,
         }
     }
 }

@@ -140,6 +140,15 @@ impl Job {
         self
     }
 
+    /// Records travel along an edge in another way.
+    pub(crate) fn shipped(mut self, edge: usize, ship: Ship) -> Self {
+        let graph = &self.snapshot.graph;
+        let mut edges = graph.edges().to_vec();
+        edges[edge].ship = ship;
+        self.snapshot.graph = Arc::new(Graph::new(graph.vertices().to_vec(), edges).expect("the same edges"));
+        self
+    }
+
     /// Every vertex has needed what these say since as long before now.
     pub(crate) fn needed(mut self, seconds_ago: u64, sizes: &[u64]) -> Self {
         for (vertex, &size) in self.snapshot.graph.vertices().iter().zip(sizes) {

@@ -7,7 +7,7 @@ use crate::signals::Needed;
 use super::capacity::{self, Capacity};
 use super::load::{self, CatchUp, Load};
 use super::said::Context;
-use super::{Throughput, Want, Why, restart};
+use super::{Throughput, UtilizationBand, Want, Why, restart};
 
 /// A backlog stands when it is more than what arrives in so many seconds: less is on its way through any connector
 /// (fetch waits of half a second, batches, the age of the metrics).
@@ -15,6 +15,9 @@ const STANDING_SECONDS: f64 = 3.0;
 
 /// Of a curve's best capacity, the share that is worth having: the last few per cent cost as many subtasks as all before.
 const WORTH_HAVING: f64 = 0.95;
+
+/// What a product of a size and a factor may be off by: 100 x 0.29 is 28.999999999999996.
+const ROUNDING: f64 = 1e-9;
 
 /// What the throughput rule asks for.
 pub(super) fn wants(rule: &Throughput, context: &Context<'_>) -> Vec<Want> {
@@ -34,7 +37,11 @@ pub(super) fn wants(rule: &Throughput, context: &Context<'_>) -> Vec<Want> {
                 return Want::unchanged(current, Why::Excluded);
             }
             match (load, capacity) {
-                (Some(load), Some(capacity)) => want(rule, current, vertex.max_parallelism, load, capacity),
+                (Some(load), Some(capacity)) => {
+                    let mut want = want(&rule.band(vertex), current, vertex.max_parallelism, load, capacity);
+                    keep_within_factors(&mut want, rule);
+                    want
+                }
                 (load, _) => Want {
                     target_rate: load.map(|l| l.after_restart),
                     ..Want::unchanged(current, Why::NoSignal)
@@ -57,13 +64,12 @@ pub(super) fn sources(context: &Context<'_>) -> (f64, f64) {
 
 /// What one vertex needs.
 fn want(
-    rule: &Throughput,
+    band: &UtilizationBand,
     current: Parallelism,
     most: Parallelism,
     load: &Load,
     capacity: &Capacity,
 ) -> Want {
-    let band = &rule.utilization;
     let curve = capacity.curve;
     let now = curve.capacity(current);
     let (wanted, enough) = match curve.needed(load.after_restart, band.target, most) {
@@ -101,13 +107,27 @@ fn want(
         utilization: (now > 0.0).then(|| load.steady / now),
         why,
         rule: None,
+        unlimited: None,
     }
+}
+
+/// Of what is wanted, as much as the rule's factors allow at once. One subtask more or less is always allowed: a small vertex
+/// would never change otherwise.
+fn keep_within_factors(want: &mut Want, rule: &Throughput) {
+    let now = want.current.as_f64();
+    let change = |factor: f64| (now * factor + ROUNDING).floor().max(1.0);
+    let most = rule.max_scale_up_factor.map(|factor| Parallelism::ceil(now + change(factor - 1.0)));
+    let least = rule.max_scale_down_factor.map(|factor| Parallelism::ceil(now - change(factor)));
+    let below = want.wanted.min(most.unwrap_or(want.wanted));
+    let wanted = below.max(least.unwrap_or(below));
+    want.unlimited = (wanted != want.wanted).then_some(want.wanted);
+    want.wanted = wanted;
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Policy;
     use super::super::testing::{Job, estimate};
+    use super::super::{Policy, VertexUtilization};
     use super::*;
     use crate::model::{CurvePoint, Seconds};
     use crate::signals::Estimate;
@@ -174,6 +194,58 @@ mod tests {
             let time = job.signals.vertices[1].service_time.as_mut().expect("a chain has costs");
             (time.low, time.high) = (time.mean - half, time.mean + half);
             assert_eq!(wants(&job)[1].1, why, "{rate}/s, 4 ms +- {half} s");
+        }
+    }
+
+    #[test]
+    fn a_vertex_may_have_a_band_of_its_own() {
+        let band = |target, min, max| UtilizationBand { target, min, max };
+        let entry = |name: &str, utilization| VertexUtilization { name: name.to_owned(), utilization };
+        let careful = || entry("v1", band(0.5, 0.2, 0.8));
+        // 900/s and the restart: 930/s x 4 ms / 0.7 = 5.3, / 0.5 = 7.4.
+        for (vertices, expected) in [
+            (vec![], (6, Why::WithinBand)),
+            (vec![entry("v2", band(0.5, 0.2, 0.8))], (6, Why::WithinBand)),
+            (vec![careful()], (8, Why::TargetRateAboveCapacity)),
+            (vec![entry("v?", band(0.9, 0.2, 1.0)), careful()], (4, Why::WithinBand)),
+            (vec![entry("0*1", band(0.5, 0.2, 0.8))], (6, Why::WithinBand)),
+        ] {
+            let rule = Throughput { vertices, ..Throughput::default() };
+            let (job, policy) = (Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(900.0), Policy::default());
+            let want = &super::wants(&rule, &job.context(&policy))[1];
+            assert_eq!((want.wanted.get(), want.why), expected, "{:?}", rule.vertices);
+        }
+    }
+
+    #[test]
+    fn factors_limit_what_is_asked_for_at_once() {
+        // (now, wanted, factor up, factor down, asked for)
+        for (now, wanted, up, down, expected) in [
+            (3, 9, None, None, 9),
+            (3, 9, Some(2.0), Some(0.1), 6),
+            (3, 5, Some(2.0), None, 5),
+            (3, 9, Some(1.5), None, 4),
+            (3, 9, Some(1.0), None, 4), // always one more
+            (1, 9, Some(1.5), None, 2),
+            (100, 200, Some(1.29), None, 129),
+            (10, 1, None, Some(0.7), 3),
+            (10, 5, None, Some(0.7), 5),
+            (10, 1, None, Some(1.0), 1),
+            (10, 1, None, Some(0.0), 9), // always one less
+            (2, 1, None, Some(0.3), 1),
+            (100, 1, None, Some(0.29), 71),
+            (20_000, 32_768, Some(1e9), None, 32_768),
+        ] {
+            let rule =
+                Throughput { max_scale_up_factor: up, max_scale_down_factor: down, ..Throughput::default() };
+            let mut got = Want {
+                wanted: Parallelism::clamped(wanted),
+                ..Want::unchanged(Parallelism::clamped(now), Why::WithinBand)
+            };
+            keep_within_factors(&mut got, &rule);
+            assert_eq!(u64::from(got.wanted.get()), expected, "{now} to {wanted}: {up:?} {down:?}");
+            let before = got.unlimited.map(|size| u64::from(size.get()));
+            assert_eq!(before, (expected != wanted).then_some(wanted), "{now} to {wanted}: {up:?} {down:?}");
         }
     }
 

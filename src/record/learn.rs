@@ -66,7 +66,7 @@ fn needs(
         if matches!(want.why, Why::NoSignal | Why::Excluded) {
             continue;
         }
-        let need = Need { at: decision.at, wanted: want.wanted };
+        let need = Need { at: decision.at, wanted: want.needed() };
         ledger
             .needs
             .entry(vertex.id)

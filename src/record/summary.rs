@@ -120,7 +120,7 @@ fn why_changed(decision: &Decision, plan: &Plan) -> String {
     };
     let Some((change, want)) = far else { return String::new() };
     let mut text = sentence(&change.name, want);
-    if change.to != want.wanted {
+    if change.to != want.needed() {
         let limit = decision.limits.iter().rev().find(|limit| limit.vertex == change.vertex);
         let by = limit.map_or_else(String::new, |limit| format!(": {}", limited(limit.by)));
         let _ = write!(text, ", gets {}{by}", change.to);
@@ -164,7 +164,7 @@ fn why_nothing(decision: &Decision, graph: Option<&Graph>) -> String {
 /// Why one vertex is wanted at its size, with the numbers.
 pub fn sentence(name: &str, want: &Want) -> String {
     let mut text = format!("{name} ");
-    let (current, wanted) = (want.current, want.wanted);
+    let (current, wanted) = (want.current, want.needed());
     let _ = match want.why {
         Why::TargetRateAboveCapacity => write!(text, "is short{} and needs {wanted}", numbers(want)),
         Why::BacklogStands => write!(text, "has a backlog{} and needs {wanted}", numbers(want)),
@@ -203,7 +203,11 @@ pub fn limited(by: LimitedBy) -> &'static str {
         LimitedBy::MinParallelism => "the policy's least parallelism",
         LimitedBy::MaxParallelism => "the policy's most parallelism",
         LimitedBy::KeyGroups => "it has no more key groups",
-        LimitedBy::Alignment => "alignment with its key groups",
+        LimitedBy::Partitions => "it has no more partitions to read from",
+        LimitedBy::Alignment => "alignment with its key groups or partitions",
+        LimitedBy::Together => "a forward edge keeps both its ends at one size",
+        LimitedBy::MaxScaleUpFactor => "the rule's largest factor for scaling up",
+        LimitedBy::MaxScaleDownFactor => "the rule's largest factor for scaling down",
         LimitedBy::Slots => "the slots that there are",
         LimitedBy::ScaleDownWindow => "what it needed within the scale-down window",
         LimitedBy::ScheduleCeiling => "the schedule's ceiling",
@@ -254,6 +258,7 @@ mod tests {
             utilization: Some(2.1),
             why,
             rule: None,
+            unlimited: None,
         }
     }
 

@@ -12,10 +12,11 @@ use std::time::Duration;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use crate::model::{Ledger, Parallelism, Snapshot, Timestamp};
+use crate::model::{Parallelism, Timestamp};
 use crate::policy::capacity::{self, Capacity};
+use crate::policy::said::Context;
 use crate::policy::{Want, Why};
-use crate::signals::{Curve, Signals};
+use crate::signals::Curve;
 
 use super::capacity::needed;
 use super::delay::DelayedScaleDown;
@@ -28,20 +29,15 @@ use terms::{evaluate, history, restarts, topology};
 
 /// What the operator would choose for every vertex, in the graph's order. Its excluded periods are read in UTC, the time zone
 /// of Flink's container images.
-pub(in crate::policy) fn propose(
-    options: &Options,
-    signals: &Signals,
-    snapshot: &Snapshot,
-    ledger: &Ledger,
-    now: Timestamp,
-) -> Vec<Want> {
+pub(in crate::policy) fn propose(options: &Options, context: &Context<'_>) -> Vec<Want> {
+    let Context { signals, snapshot, policy, ledger, now } = *context;
     let unchanged = |why| signals.vertices.iter().map(|v| Want::unchanged(v.parallelism, why)).collect();
     let held = !options.scaling_enabled
         || utc(now).is_some_and(|local| is_excluded(&options.excluded_periods, local));
     if held {
         return unchanged(Why::Excluded);
     }
-    let Some(topology) = topology(&snapshot.graph, signals) else { return unchanged(Why::NoSignal) };
+    let Some(topology) = topology(&snapshot.graph, signals, policy) else { return unchanged(Why::NoSignal) };
     // The wait before a scale-down is that of the policy: a need that is told late would wait twice.
     let at_once = Options { scale_down_interval: Duration::ZERO, ..options.clone() };
     let restart_time = restarts(options, ledger, now).restart_time(options);
@@ -100,6 +96,7 @@ fn want(
         utilization: finite((demand.target + demand.catch_up) / rate),
         why: why(&decided, wanted, current, rate < thresholds.up, evaluated.processing_backlog),
         rule: None,
+        unlimited: None,
     }
 }
 
@@ -129,9 +126,10 @@ mod tests {
     use super::*;
     use crate::model::{CurvePoint, Seconds};
     use crate::policy::testing::{Job, estimate, rescale};
+    use crate::policy::{Policy, VertexSpec};
 
     fn wants(options: &Options, job: &Job) -> Vec<Want> {
-        propose(options, &job.signals, &job.snapshot, &job.ledger, job.now)
+        propose(options, &job.context(&Policy::default()))
     }
 
     fn sizes(options: &Options, job: &Job) -> Vec<(u32, Why)> {
@@ -174,6 +172,16 @@ mod tests {
         let excluded = job.snapshot.graph.vertices()[2].id.to_string();
         let kept = sizes(&Options { excluded_vertices: vec![excluded], ..options }, &job);
         assert_eq!(kept, [(1, Why::WithinBand), (4, Why::WithinBand), (4, Why::Excluded)]);
+    }
+
+    #[test]
+    fn a_source_has_the_partitions_that_the_job_says() {
+        let job = job(10, 500.0);
+        let entry = VertexSpec { partitions: Some(12), ..VertexSpec::named("*") };
+        let policy = Policy { vertices: vec![entry], ..Policy::default() };
+        let topology = topology(&job.snapshot.graph, &job.signals, &policy).expect("a graph");
+        let partitions: Vec<_> = topology.vertices().iter().map(|vertex| vertex.partitions).collect();
+        assert_eq!(partitions, [Some(12), None], "of what is no source they say nothing");
     }
 
     #[test]

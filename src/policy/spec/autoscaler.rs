@@ -180,9 +180,21 @@ pub struct VertexSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<u32>", range(min = 1, max = 32768))]
     pub max: Option<Parallelism>,
+    /// Partitions that a source reads from, such as those of a Kafka topic, which Flink does not tell: never more subtasks than
+    /// these, and an even share for each. Says nothing of a vertex that is no source
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub partitions: Option<u32>,
     /// Leave it at the size it has.
     #[serde(default)]
     pub exclude: bool,
+}
+
+impl VertexSpec {
+    /// An entry for the vertices of a name that says nothing else yet.
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), min: None, max: None, partitions: None, exclude: false }
+    }
 }
 
 /// Names a policy.

@@ -55,14 +55,15 @@ impl Default for Budget {
     }
 }
 
-/// Which sizes of a vertex with keyed input are preferred.
+/// Which sizes of a vertex with keyed input, or of a source with known partitions, are preferred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Alignment {
-    /// The smallest size at which the subtask with the most key groups has no more than at the size that is needed.
+    /// The smallest size at which the subtask with the most key groups or partitions has no more than at the size that is
+    /// needed.
     #[default]
     Balanced,
-    /// A size that divides the number of key groups.
+    /// A size that divides the number of key groups or partitions.
     Even,
     /// Any size.
     Off,

@@ -22,10 +22,10 @@ pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
 pub use limits::{Alignment, Budget, Limits};
 pub use metrics::{ExternalTarget, Prometheus, Resource, ResourceName, ResourceTarget};
 pub use rule::{Backlog, Backpressure, Fallback, FlinkAutoscaler, Rule};
-pub use throughput::{CatchUp, ObservedOr, Throughput, UtilizationBand};
+pub use throughput::{CatchUp, ObservedOr, Throughput, UtilizationBand, VertexUtilization};
 
-use crate::model::{Parallelism, Vertex};
-use crate::policy::{Span, Zone};
+use crate::model::{Graph, Parallelism, Vertex};
+use crate::policy::{Span, Zone, glob};
 
 /// What decides: the policy with the bounds of the job it is applied to. Recorded in journals.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -64,16 +64,22 @@ impl Policy {
 
     /// What is said of a vertex by name or id: the first entry that matches, with the bounds of the job where it says none.
     pub(crate) fn for_vertex(&self, vertex: &Vertex) -> VertexRule {
-        let named = |spec: &&VertexSpec| {
-            crate::policy::glob::matches(&spec.name, &vertex.name)
-                || vertex.id.to_string().eq_ignore_ascii_case(&spec.name)
-        };
-        let spec = self.vertices.iter().find(named);
+        let spec = self.spec_of(vertex);
         VertexRule {
             min: spec.and_then(|s| s.min).unwrap_or(self.parallelism.min),
             max: spec.and_then(|s| s.max).unwrap_or(self.parallelism.max),
             exclude: spec.is_some_and(|s| s.exclude),
         }
+    }
+
+    fn spec_of(&self, vertex: &Vertex) -> Option<&VertexSpec> {
+        self.vertices.iter().find(|spec| glob::names(&spec.name, vertex))
+    }
+
+    /// The partitions that a source reads from, where somebody has said how many; `None` for what is no source, whatever its
+    /// name.
+    pub(crate) fn partitions(&self, graph: &Graph, vertex: usize) -> Option<u32> {
+        graph.is_source(vertex).then(|| self.spec_of(&graph.vertices()[vertex])?.partitions)?
     }
 
     /// The throughput rule, if there is one.

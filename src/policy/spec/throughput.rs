@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Fallback;
-use crate::policy::{Span, When};
+use crate::model::Vertex;
+use crate::policy::{Span, When, glob};
 
 /// As much as the records need that come in: target rates through the graph, divided by measured capacity.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -12,6 +13,18 @@ use crate::policy::{Span, When};
 pub struct Throughput {
     /// How full a vertex may be.
     pub utilization: UtilizationBand,
+    /// How full some vertices may be instead; the first entry whose name matches counts.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub vertices: Vec<VertexUtilization>,
+    /// Never asks for more than so many times the present size at once, though always for one subtask more; no limit, without
+    /// it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1.0))]
+    pub max_scale_up_factor: Option<f64>,
+    /// Never gives up more than this share of the present size at once, though always one subtask; no limit, without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_scale_down_factor: Option<f64>,
     /// In what time a backlog is to be gone.
     #[schemars(with = "Span", extend("x-minimum" = "1s", "x-why" = "no size works a backlog off in no time"))]
     pub catch_up: CatchUp,
@@ -23,6 +36,25 @@ pub struct Throughput {
     /// What to hold to when the metrics are gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallback: Option<Fallback>,
+}
+
+impl Throughput {
+    /// How full a vertex may be.
+    pub(crate) fn band(&self, vertex: &Vertex) -> UtilizationBand {
+        let named = self.vertices.iter().find(|spec| glob::names(&spec.name, vertex));
+        named.map_or(self.utilization, |spec| spec.utilization)
+    }
+}
+
+/// How full the vertices of a name may be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct VertexUtilization {
+    /// The vertex's name or id; `*` stands for any text, `?` for one character.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// How full it may be; what is left out has its own default, not what the rule says for the others.
+    pub utilization: UtilizationBand,
 }
 
 /// In what time a backlog is to be gone; five minutes unless told otherwise.

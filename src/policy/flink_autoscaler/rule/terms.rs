@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::{Graph, Ledger, Ship, Timestamp, VertexId};
+use crate::policy::Policy;
 use crate::policy::capacity::Capacity;
 use crate::signals::{Signals, VertexSignals};
 
@@ -15,7 +16,7 @@ use super::super::reading::observed_rate_sample;
 use super::super::topology::{Topology, Vertex};
 
 /// The job's graph in the operator's terms.
-pub(super) fn topology(graph: &Graph, signals: &Signals) -> Option<Topology> {
+pub(super) fn topology(graph: &Graph, signals: &Signals, policy: &Policy) -> Option<Topology> {
     let vertex = |(index, vertex): (usize, &crate::model::Vertex)| {
         let mut inputs = Vec::new();
         for edge in graph.inputs(index).iter().map(|edge| graph.edges()[*edge]) {
@@ -30,7 +31,7 @@ pub(super) fn topology(graph: &Graph, signals: &Signals) -> Option<Topology> {
             id: vertex.id.to_string(),
             parallelism: signals.vertices[index].parallelism.get(),
             max_parallelism: vertex.max_parallelism.get(),
-            partitions: None,
+            partitions: policy.partitions(graph, index),
             slot_sharing_group: None,
             finished: false,
             inputs,
