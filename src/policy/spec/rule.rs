@@ -72,6 +72,7 @@ impl Rule {
 /// What the Flink operator's autoscaler would compute.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(rename = "FlinkAutoscalerRule")]
 pub struct FlinkAutoscaler {
     /// Its options `job.autoscaler.*`, old names too, as Flink writes them; those that are left out have its defaults.
     pub options: Settings,
