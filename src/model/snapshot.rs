@@ -197,6 +197,23 @@ pub struct Reading {
     pub pending_records: Option<u64>,
 }
 
+#[cfg(test)]
+impl Reading {
+    /// Of a vertex that runs with all of its subtasks, and has done nothing yet.
+    pub(crate) fn fresh(parallelism: Parallelism) -> Self {
+        Self {
+            parallelism,
+            running: parallelism.get(),
+            read_records: Some(0),
+            write_records: Some(0),
+            busy_ms: Some(0),
+            idle_ms: Some(0),
+            back_pressured_ms: Some(0),
+            pending_records: None,
+        }
+    }
+}
+
 /// What one poll saw of one job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

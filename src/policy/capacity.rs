@@ -182,15 +182,8 @@ mod tests {
     #[test]
     fn the_shape_is_learned_and_the_height_is_measured() {
         let mut job = Job::chain(&[(1, 0.0), (2, 0.002)]).arriving(600.0);
-        let id = job.snapshot.graph.vertices()[1].id;
         // Learned when a record cost half of what it costs now: twice the parallelism costs 1.5 times the time.
-        let point = |p, ms: f64| CurvePoint {
-            parallelism: Parallelism::clamped(p),
-            service_time: Seconds::new(ms / 1e3).expect("finite"),
-            records: 1e5,
-            at: job.now,
-        };
-        job.ledger.curves.insert(id, vec![point(2, 1.0), point(4, 1.5)]);
+        job.learned(1, &[(2, 1.0), (4, 1.5)]);
         let all = of_all(&job.signals, &job.snapshot, &job.ledger, job.now);
         let curve = all[1].expect("it is known").curve;
         assert!((curve.service_time(Parallelism::clamped(2)) - 0.002).abs() < 1e-9);

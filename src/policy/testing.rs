@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Around, Cluster, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Need, NeedWindow, Parallelism,
-    Reading, Rescale, RescaleEnd, Scheduler, Seconds, Ship, Slots, Snapshot, Timestamp, Vertex, VertexId,
+    Around, Cluster, CurvePoint, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Need, NeedWindow,
+    Parallelism, Reading, Rescale, RescaleEnd, Scheduler, Seconds, Ship, Slots, Snapshot, Timestamp, Vertex,
+    VertexId,
 };
 use crate::policy::said::Context;
 use crate::policy::{Policy, Proposal, Rule, Span, Throughput, propose};
@@ -99,19 +100,7 @@ impl Job {
                 scheduler: Scheduler::Adaptive,
             },
             slots: Some(Slots { at: START, total: 64, available: 60, taskmanagers: 8, jobs_running: 1 }),
-            vertices: vertices
-                .iter()
-                .map(|&(p, _)| Reading {
-                    parallelism: Parallelism::clamped(p),
-                    running: u32::try_from(p).unwrap_or(u32::MAX),
-                    read_records: Some(0),
-                    write_records: Some(0),
-                    busy_ms: Some(0),
-                    idle_ms: Some(0),
-                    back_pressured_ms: Some(0),
-                    pending_records: None,
-                })
-                .collect(),
+            vertices: vertices.iter().map(|&(p, _)| Reading::fresh(Parallelism::clamped(p))).collect(),
             around: Around::default(),
             graph: Arc::new(graph),
         };
@@ -161,6 +150,18 @@ impl Job {
                 .or_insert_with(|| NeedWindow::new(need));
         }
         self
+    }
+
+    /// A record of a vertex was seen to cost so many milliseconds at these sizes, just now.
+    pub(crate) fn learned(&mut self, vertex: usize, costs: &[(u64, f64)]) {
+        let point = |&(size, milliseconds): &(u64, f64)| CurvePoint {
+            parallelism: Parallelism::clamped(size),
+            service_time: Seconds::new(milliseconds / 1e3).expect("finite"),
+            records: 1e5,
+            at: self.now,
+        };
+        let id = self.snapshot.graph.vertices()[vertex].id;
+        self.ledger.curves.insert(id, costs.iter().map(point).collect());
     }
 
     /// What a rule looks at.

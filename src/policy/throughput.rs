@@ -129,7 +129,6 @@ mod tests {
     use super::super::testing::{Job, estimate};
     use super::super::{Policy, VertexUtilization};
     use super::*;
-    use crate::model::{CurvePoint, Seconds};
     use crate::signals::Estimate;
 
     /// (wanted, why) of every vertex.
@@ -263,14 +262,7 @@ mod tests {
     fn adds_nothing_where_more_brings_nothing() {
         // Two cores: capacity is 4,700/s whatever the size (control.md section 3).
         let mut job = Job::chain(&[(1, 0.0), (4, 0.000_838)]).arriving(6000.0);
-        let id = job.snapshot.graph.vertices()[1].id;
-        let point = |p, ms: f64| CurvePoint {
-            parallelism: Parallelism::clamped(p),
-            service_time: Seconds::new(ms / 1e3).expect("finite"),
-            records: 1e5,
-            at: job.now,
-        };
-        job.ledger.curves.insert(id, vec![point(2, 0.427), point(4, 0.838)]);
+        job.learned(1, &[(2, 0.427), (4, 0.838)]);
         assert_eq!(wants(&job)[1], (4, Why::Unscalable));
     }
 

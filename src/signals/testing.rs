@@ -60,16 +60,6 @@ impl Job {
         };
         let edges = edges.iter().map(|&(from, to)| Edge { from, to, ship: Ship::Hash }).collect();
         let graph = Graph::new((0..parallelism.len()).map(vertex).collect(), edges).expect("no cycle");
-        let reading = |&p: &u64| Reading {
-            parallelism: Parallelism::clamped(p),
-            running: u32::try_from(p).unwrap_or(u32::MAX),
-            read_records: Some(0),
-            write_records: Some(0),
-            busy_ms: Some(0),
-            idle_ms: Some(0),
-            back_pressured_ms: Some(0),
-            pending_records: None,
-        };
         let snapshot = Snapshot {
             at: START,
             job: JobId::from_bits(1),
@@ -84,7 +74,7 @@ impl Job {
             },
             slots: None,
             graph: Arc::new(graph),
-            vertices: parallelism.iter().map(reading).collect(),
+            vertices: parallelism.iter().map(|&p| Reading::fresh(Parallelism::clamped(p))).collect(),
             around: Around::default(),
         };
         Self { counters: vec![Counters::default(); parallelism.len()], snapshot }

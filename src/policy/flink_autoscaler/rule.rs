@@ -124,7 +124,6 @@ fn why(
 mod tests {
     use super::super::options::BusyTime;
     use super::*;
-    use crate::model::{CurvePoint, Seconds};
     use crate::policy::testing::{Job, estimate, rescale};
     use crate::policy::{Policy, VertexSpec};
 
@@ -222,13 +221,7 @@ mod tests {
     fn options_of_the_history_are_followed() {
         let mut grown = job(4, 2000.0);
         let id = grown.snapshot.graph.vertices()[1].id;
-        let point = |p, ms: f64| CurvePoint {
-            parallelism: Parallelism::clamped(p),
-            service_time: Seconds::new(ms / 1e3).expect("finite"),
-            records: 1e5,
-            at: grown.now,
-        };
-        grown.ledger.curves.insert(id, vec![point(2, 2.0), point(4, 4.0)]);
+        grown.learned(1, &[(2, 2.0), (4, 4.0)]);
         let mut doubled = rescale(0, Some(100.0));
         doubled.at = grown.now - Duration::from_mins(30);
         doubled.from.insert(id, Parallelism::clamped(2));
