@@ -340,7 +340,7 @@ impl<'a> Maker<'a> {
                     .snapshot
                     .slots
                     .and_then(|s| s.per_taskmanager())
-                    .map(|per| slots_after.div_ceil(per)),
+                    .map(|per| slots_after.div_ceil(per).max(self.policy.replicas.min.unwrap_or(0))),
                 assumes: Assumptions {
                     job: self.snapshot.job,
                     version: self.snapshot.cluster.version,

@@ -44,7 +44,7 @@ fn thousandths(values: &[f64]) -> Result<Vec<i64>, Silence> {
 #[cfg(test)]
 mod tests {
     use super::super::testing::Job;
-    use super::super::{Policy, Quantity, Why};
+    use super::super::{Policy, Quantity, ReplicaBounds, Why};
     use super::*;
     use crate::model::Answer;
 
@@ -76,6 +76,25 @@ mod tests {
             (&[0.012], average("1m"), (6, Why::MetricAboveTarget)),
         ] {
             assert_eq!(asked(Ok(values.to_vec()), target), Ok(expected), "{values:?} {target:?}");
+        }
+    }
+
+    #[test]
+    fn asks_for_no_more_and_no_fewer_taskmanagers_than_the_job_may_have() {
+        for (value, bounds, expected) in [
+            (12_000.0, (None, Some(10)), 5),
+            (2_000.0, (Some(4), None), 2),
+            (12_000.0, (Some(3), Some(16)), 6),
+        ] {
+            let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(500.0);
+            let answer = Answer { at: job.now, values: Ok(vec![value]) };
+            job.snapshot.around.queries.insert("lag".to_owned(), answer);
+            let policy =
+                Policy { replicas: ReplicaBounds { min: bounds.0, max: bounds.1 }, ..Policy::default() };
+            let target = ExternalTarget::AverageValue { average_value: quantity("1k") };
+            let rule = Prometheus { query: "lag".to_owned(), target, when: None, fallback: None };
+            let (wants, _) = propose(&rule, &job.context(&policy)).expect("there is an answer");
+            assert_eq!(wants[1].wanted.get(), expected, "{value} within {bounds:?}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::hpa::{Metric, Proposal as Asks, Tolerance};
 use super::said::{Asked, Context, Replicas, Silence};
-use super::{Want, Why};
+use super::{ReplicaBounds, Want, Why};
 use crate::model::{Parallelism, Phase, Pod, ReadyStatus};
 
 /// The replicas that were asked for, and those that there are.
@@ -39,7 +39,9 @@ pub(super) fn ask(metric: &Metric<'_>, context: &Context<'_>) -> Asked {
     let asks = metric
         .propose(current, observed, tolerance)
         .map_err(|failure| Silence::NoValue { detail: failure.to_string() })?;
-    let Asks { replicas: wanted, ratio, reading, .. } = asks;
+    let Asks { replicas, ratio, reading, .. } = asks;
+    let ReplicaBounds { min, max } = context.policy.replicas;
+    let wanted = replicas.min(max.unwrap_or(u32::MAX)).max(min.unwrap_or(0));
     let said = Replicas { current, wanted, ratio, reading };
     Ok((sizes(current, wanted, context), Some(said)))
 }
