@@ -17,6 +17,7 @@ pub mod config;
 pub mod daemon;
 pub mod decide;
 pub mod guard;
+pub mod import;
 pub mod model;
 #[cfg(feature = "daemon")]
 pub mod observe;

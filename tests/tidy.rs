@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from the bottom up: a module uses only those above it in this list.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "model",
     "signals",
     "policy",
@@ -15,6 +15,7 @@ const LAYERS: [&str; 17] = [
     "simulate",
     "policytest",
     "config",
+    "import",
     "observe",
     "act",
     "serve",
@@ -25,8 +26,19 @@ const LAYERS: [&str; 17] = [
 ];
 
 /// Those that build without tokio, and without the rest of the `daemon` feature.
-const PURE: [&str; 10] =
-    ["model", "signals", "policy", "plan", "guard", "decide", "record", "simulate", "policytest", "config"];
+const PURE: [&str; 11] = [
+    "model",
+    "signals",
+    "policy",
+    "plan",
+    "guard",
+    "decide",
+    "record",
+    "simulate",
+    "policytest",
+    "config",
+    "import",
+];
 
 /// What a pure module must not name.
 const IMPURE: [&str; 8] = [

@@ -8,6 +8,7 @@ mod demo;
 pub mod exit;
 mod explain;
 mod files;
+mod import;
 mod live;
 mod logging;
 mod man;
@@ -54,6 +55,7 @@ enum Command {
     Explain(explain::Args),
     Replay(replay::Args),
     Policy(policy::Args),
+    Import(import::Args),
     Schema(schema::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -79,6 +81,7 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Policy(args) => policy::run(&args),
+            Command::Import(args) => import::run(&args),
             Command::Schema(args) => schema::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),

@@ -308,7 +308,7 @@ fn expected(schema: &Schema) -> String {
     }
 }
 
-pub(super) fn found(node: &Node) -> String {
+pub(crate) fn found(node: &Node) -> String {
     match &node.value {
         Value::Null => "nothing".to_owned(),
         Value::Bool(value) => value.to_string(),

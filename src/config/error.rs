@@ -50,12 +50,12 @@ pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
     /// `value`, unless something is wrong.
-    pub(super) fn unless_any<T>(errors: Vec<ConfigError>, value: T) -> Result<T, Self> {
+    pub(crate) fn unless_any<T>(errors: Vec<ConfigError>, value: T) -> Result<T, Self> {
         if errors.is_empty() { Ok(value) } else { Err(Self::all(errors)) }
     }
 
     /// All of `errors`, of which there must be one.
-    pub(super) fn all(mut errors: Vec<ConfigError>) -> Self {
+    pub(crate) fn all(mut errors: Vec<ConfigError>) -> Self {
         // Stable, so that mistakes at one place keep the order in which they were found.
         errors.sort_by(|a, b| (&a.file, a.at).cmp(&(&b.file, b.at)));
         Self(errors)

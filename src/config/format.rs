@@ -125,13 +125,13 @@ fn duration_or_observed(text: &str) -> Result<(), String> {
 }
 
 /// A name as Kubernetes has it for a namespace (RFC 1123): the same names are good in files and in a cluster.
-fn dns_label(text: &str) -> Result<(), String> {
+pub(crate) fn dns_label(text: &str) -> Result<(), String> {
     name(text, 63)?;
     if label(text) { Ok(()) } else { Err(letters(text, "and `-`")) }
 }
 
 /// A name as Kubernetes has it for most resources: labels with dots between them.
-fn dns_subdomain(text: &str) -> Result<(), String> {
+pub(crate) fn dns_subdomain(text: &str) -> Result<(), String> {
     name(text, 253)?;
     if text.split('.').all(label) { Ok(()) } else { Err(letters(text, "`-` and `.`")) }
 }
@@ -158,7 +158,7 @@ fn letters(text: &str, others: &str) -> String {
 }
 
 /// An endpoint of Flink's: with a host, perhaps a port and a prefix, and nothing after it.
-fn http_url(text: &str) -> Result<(), String> {
+pub(super) fn http_url(text: &str) -> Result<(), String> {
     let Some(rest) = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")) else {
         return Err(format!("expected http:// or https:// and a host, not {text:?}"));
     };

@@ -29,6 +29,10 @@ mod shape;
 mod source;
 mod yaml;
 
+pub(crate) use check::found;
+pub(crate) use format::{dns_label, dns_subdomain};
+pub(crate) use yaml::{Entry, Node, Value, parse, plain};
+
 pub use crate::model::Hint;
 pub use advice::Advice;
 pub use error::{ConfigError, ConfigErrors, Position, Problem};
@@ -38,6 +42,14 @@ pub use load::{Autoscaler, Config, load, load_policy};
 pub use other::load_as;
 pub use policies::{Place, PolicyFile, load_policies};
 pub use source::Source;
+
+/// Whether a text is the URL of a REST endpoint, as `flink.url` has it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn is_endpoint(text: &str) -> Result<(), String> {
+    format::http_url(text)
+}
 
 /// Whether YAML takes an unquoted `text` for text, and not for a number or nothing.
 pub fn is_plain_text(text: &str) -> bool {

@@ -50,7 +50,7 @@ impl Source {
     }
 
     /// A mistake in this text.
-    pub(super) fn error(&self, at: Position, path: impl Into<String>, problem: Problem) -> ConfigError {
+    pub(crate) fn error(&self, at: Position, path: impl Into<String>, problem: Problem) -> ConfigError {
         ConfigError { file: Arc::clone(&self.name), at, path: path.into(), problem }
     }
 }

@@ -174,7 +174,7 @@ fn number(text: &str) -> Option<Number> {
 ///
 /// # Errors
 /// All that is wrong with it as YAML.
-pub(super) fn parse(source: &Source) -> Result<Vec<Node>, Vec<ConfigError>> {
+pub(crate) fn parse(source: &Source) -> Result<Vec<Node>, Vec<ConfigError>> {
     let bytes = source.text.len();
     if bytes > MOST_BYTES {
         let problem = Problem::TooLarge { bytes, most: MOST_BYTES };
