@@ -15,11 +15,13 @@ pub(super) fn propose(rule: &Backlog, context: &Context<'_>) -> Asked {
         return Ok((throughput::wants(&catch_up, context), None));
     };
     // What may wait need not be worked off.
+    let Context { snapshot, policy, ledger, now, .. } = *context;
     let mut signals = context.signals.clone();
     for vertex in &mut signals.vertices {
         vertex.backlog = vertex.backlog.map(|records| (records - allowed.as_f64()).max(0.0));
     }
-    Ok((throughput::wants(&catch_up, &Context { signals: &signals, ..*context }), None))
+    let context = Context::new(&signals, snapshot, policy, ledger, now);
+    Ok((throughput::wants(&catch_up, &context), None))
 }
 
 #[cfg(test)]

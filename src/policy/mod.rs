@@ -57,5 +57,5 @@ pub fn propose(
     ledger: &Ledger,
     now: Timestamp,
 ) -> Proposal {
-    compose::propose(&Context { signals, snapshot, policy, ledger, now })
+    compose::propose(&Context::new(signals, snapshot, policy, ledger, now))
 }

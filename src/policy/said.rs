@@ -4,26 +4,40 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::capacity::{self, Capacity};
 use super::hpa;
 use super::{Policy, Want};
 use crate::model::{Ledger, Snapshot, Timestamp};
 use crate::signals::Signals;
 
 /// What a rule looks at.
-#[derive(Clone, Copy)]
 pub(super) struct Context<'a> {
     pub(super) signals: &'a Signals,
     pub(super) snapshot: &'a Snapshot,
     pub(super) policy: &'a Policy,
     pub(super) ledger: &'a Ledger,
     pub(super) now: Timestamp,
+    /// What every vertex can take in: found once, for all rules that ask.
+    pub(super) capacities: Vec<Option<Capacity>>,
 }
 
 /// An answer from outside is fresh for three polls, and for as long: metrics-server measures every 15 s, Prometheus scrapes
 /// every 15 to 60 s.
 const FRESH: Duration = Duration::from_secs(90);
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The job as these signals show it.
+    pub(super) fn new(
+        signals: &'a Signals,
+        snapshot: &'a Snapshot,
+        policy: &'a Policy,
+        ledger: &'a Ledger,
+        now: Timestamp,
+    ) -> Self {
+        let capacities = capacity::of_all(signals, snapshot, ledger, now);
+        Self { signals, snapshot, policy, ledger, now, capacities }
+    }
+
     /// Turns away an answer from outside that is too old.
     pub(super) fn check_fresh(&self, at: Timestamp) -> Result<(), Silence> {
         let fresh = (self.policy.poll.get() * 3).max(FRESH);

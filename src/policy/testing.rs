@@ -166,13 +166,7 @@ impl Job {
 
     /// What a rule looks at.
     pub(super) fn context<'a>(&'a self, policy: &'a Policy) -> Context<'a> {
-        Context {
-            signals: &self.signals,
-            snapshot: &self.snapshot,
-            policy,
-            ledger: &self.ledger,
-            now: self.now,
-        }
+        Context::new(&self.signals, &self.snapshot, policy, &self.ledger, self.now)
     }
 
     /// What the rules of a policy ask for this job.

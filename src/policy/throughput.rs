@@ -4,7 +4,7 @@
 use crate::model::Parallelism;
 use crate::signals::Needed;
 
-use super::capacity::{self, Capacity};
+use super::capacity::Capacity;
 use super::load::{self, CatchUp, Load};
 use super::said::Context;
 use super::{Throughput, UtilizationBand, Want, Why, restart};
@@ -21,14 +21,13 @@ const ROUNDING: f64 = 1e-9;
 
 /// What the throughput rule asks for.
 pub(super) fn wants(rule: &Throughput, context: &Context<'_>) -> Vec<Want> {
-    let Context { signals, snapshot, policy, ledger, now } = *context;
+    let Context { signals, snapshot, policy, ledger, .. } = *context;
     let restart_seconds = restart::seconds(rule, ledger);
     let catch_up = CatchUp { seconds: rule.catch_up.0.as_secs(), restart_seconds };
     let loads = load::spread(signals, &snapshot.graph, catch_up);
-    let capacities = capacity::of_all(signals, snapshot, ledger, now);
     loads
         .iter()
-        .zip(&capacities)
+        .zip(&context.capacities)
         .enumerate()
         .map(|(vertex, (load, capacity))| {
             let current = signals.vertices[vertex].parallelism;

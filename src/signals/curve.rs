@@ -86,6 +86,10 @@ impl Curve {
         }
         let (mut best, mut misfit) = squares.solve(1)?;
         for terms in [2, 3] {
+            // No coefficient can lower it by more than it is, and of most vertices one is enough.
+            if misfit < SIGNIFICANT {
+                break;
+            }
             if let Some((fit, left)) = squares.solve(terms)
                 && left + SIGNIFICANT <= misfit
             {
@@ -167,13 +171,13 @@ impl LeastSquares {
         self.total += weight * y * y;
     }
 
-    /// The coefficients of the first `terms` functions, none negative, with the least squares; and the sum of squares that is
-    /// left, each in units of its point's variance.
+    /// The coefficients of the first `terms` functions, none negative, with the least squares of those that make use of the last
+    /// one; and the sum of squares that is left, each in units of its point's variance.
     ///
     /// Of the few possible sets of coefficients that are not zero, each has its exact solution; the best possible one is the
     /// answer. That of the last function alone is left out: it gives no service time at one subtask.
     fn solve(&self, terms: u32) -> Option<([f64; 3], f64)> {
-        (1_u32..1 << terms)
+        (1_u32 << (terms - 1)..1 << terms)
             .filter(|set| set & 0b011 != 0)
             .filter_map(|set| self.solve_set(set))
             .filter(|k| k.iter().all(|coefficient| *coefficient >= 0.0))

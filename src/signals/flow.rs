@@ -42,15 +42,16 @@ impl<'a> Edge<'a> {
     /// out, what any other takes in.
     #[inline]
     pub(super) fn rates(&self, sample: &Sample) -> Option<(f64, f64)> {
-        let (from, to) = (&sample.vertices[self.from], &sample.vertices[self.to]);
-        let drive = if self.is_from_source { from.rate_out() } else { from.rate_in() };
-        let flow = match (from.rate_out(), to.rate_in()) {
-            (Some(sent), _) if self.sender_tells => Some(sent),
-            (_, received) if self.is_only_input => received,
-            (_, Some(received)) => self.split(sample, received),
-            (_, None) => None,
-        };
-        Some((flow?, drive?))
+        let from = &sample.vertices[self.from];
+        let drive = if self.is_from_source { from.rate_out() } else { from.rate_in() }?;
+        if self.sender_tells
+            && let Some(sent) = from.rate_out()
+        {
+            return Some((sent, drive));
+        }
+        let received = sample.vertices[self.to].rate_in()?;
+        let flow = if self.is_only_input { Some(received) } else { self.split(sample, received) };
+        Some((flow?, drive))
     }
 
     /// Its part of what its receiver takes in.

@@ -36,7 +36,10 @@ impl ScalingHistory {
 
     /// Adds one; the oldest goes when there are more than are kept.
     pub fn add(&mut self, options: &Options, vertex: &str, scaling: Scaling) {
-        let past = self.vertices.entry(vertex.to_owned()).or_default();
+        let past = match self.vertices.get_mut(vertex) {
+            Some(past) => past,
+            None => self.vertices.entry(vertex.to_owned()).or_default(),
+        };
         past.push(scaling);
         let most = usize::try_from(options.history_max_count).unwrap_or(usize::MAX);
         past.drain(..past.len().saturating_sub(most));

@@ -13,7 +13,7 @@ use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
 use crate::model::{Parallelism, Timestamp};
-use crate::policy::capacity::{self, Capacity};
+use crate::policy::capacity::Capacity;
 use crate::policy::said::Context;
 use crate::policy::{Want, Why};
 use crate::signals::Curve;
@@ -30,7 +30,7 @@ use terms::{evaluate, history, restarts, topology};
 /// What the operator would choose for every vertex, in the graph's order. Its excluded periods are read in UTC, the time zone
 /// of Flink's container images.
 pub(in crate::policy) fn propose(options: &Options, context: &Context<'_>) -> Vec<Want> {
-    let Context { signals, snapshot, policy, ledger, now } = *context;
+    let Context { signals, snapshot, policy, ledger, now, ref capacities } = *context;
     let unchanged = |why| signals.vertices.iter().map(|v| Want::unchanged(v.parallelism, why)).collect();
     let held = !options.scaling_enabled
         || utc(now).is_some_and(|local| is_excluded(&options.excluded_periods, local));
@@ -41,14 +41,13 @@ pub(in crate::policy) fn propose(options: &Options, context: &Context<'_>) -> Ve
     // The wait before a scale-down is that of the policy: a need that is told late would wait twice.
     let at_once = Options { scale_down_interval: Duration::ZERO, ..options.clone() };
     let restart_time = restarts(options, ledger, now).restart_time(options);
-    let capacities = capacity::of_all(signals, snapshot, ledger, now);
-    let evaluated = evaluate(options, &snapshot.graph, signals, &capacities, restart_time);
+    let evaluated = evaluate(options, &snapshot.graph, signals, capacities, restart_time);
     let decision = decide_job(
         &at_once,
         &topology,
         &evaluated,
         Memory {
-            history: &history(options, &snapshot.graph, ledger, now),
+            history: &history(options, &snapshot.graph, &topology, ledger, now),
             restart_time,
             delayed: &mut DelayedScaleDown::default(),
         },

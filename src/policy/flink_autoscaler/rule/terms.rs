@@ -52,16 +52,17 @@ pub(super) fn restarts(options: &Options, ledger: &Ledger, now: Timestamp) -> Re
 }
 
 /// Past rescales of each vertex, with what it could take in at the size before, as far as that was learned.
-pub(super) fn history(options: &Options, graph: &Graph, ledger: &Ledger, now: Timestamp) -> ScalingHistory {
+pub(super) fn history(
+    options: &Options,
+    graph: &Graph,
+    topology: &Topology,
+    ledger: &Ledger,
+    now: Timestamp,
+) -> ScalingHistory {
     let mut history = ScalingHistory::default();
-    for vertex in graph.vertices() {
-        let scalings = scalings(options, &vertex.id, ledger);
-        // Most jobs have no past: no name is made for it.
-        if !scalings.is_empty() {
-            let name = vertex.id.to_string();
-            for scaling in scalings {
-                history.add(options, &name, scaling);
-            }
+    for (vertex, named) in graph.vertices().iter().zip(topology.vertices()) {
+        for scaling in scalings(options, &vertex.id, ledger) {
+            history.add(options, &named.id, scaling);
         }
     }
     history.forget(options, now, |_| true);
