@@ -91,6 +91,25 @@ pub enum Hold {
         /// Slots that are there.
         have: u32,
     },
+    /// The quota of CPU and memory leaves nothing of the change.
+    QuotaSpent {
+        /// Slots that the plan needs.
+        needed: u32,
+        /// Slots that the quota allows.
+        allowed: u32,
+    },
+    /// The plan needs more than there is, and what the TaskManagers request is not known: the quota cannot be checked.
+    QuotaUnknown {
+        /// Slots that the plan needs.
+        needed: u32,
+        /// Slots that are there.
+        have: u32,
+    },
+    /// A blackout of the policy is open.
+    Blackout {
+        /// When the last one that is open closes.
+        until: Timestamp,
+    },
     /// The policy's behavior leaves nothing of the change for now.
     Paced {
         /// What of it.
@@ -133,6 +152,9 @@ impl Hold {
             Self::EffectAwaited { .. } => "EffectAwaited",
             Self::BroughtNothing { .. } => "BroughtNothing",
             Self::SlotsMissing { .. } => "SlotsMissing",
+            Self::QuotaSpent { .. } => "QuotaSpent",
+            Self::QuotaUnknown { .. } => "QuotaUnknown",
+            Self::Blackout { .. } => "Blackout",
             Self::Paced { .. } => "Paced",
             Self::RuleSilent { .. } => "RuleSilent",
             Self::MechanismUnavailable { .. } => "MechanismUnavailable",
@@ -179,6 +201,15 @@ impl fmt::Display for Hold {
             Self::SlotsMissing { needed, have } => {
                 write!(f, "{needed} slots are needed and {have} are there")
             }
+            Self::QuotaSpent { needed, allowed } => {
+                write!(f, "{needed} slots are needed and the quota of CPU and memory allows {allowed}")
+            }
+            Self::QuotaUnknown { needed, have } => write!(
+                f,
+                "{needed} slots are needed and {have} are there; whether the quota allows more cannot be told, as the \
+                 requests of the TaskManagers are not known"
+            ),
+            Self::Blackout { until } => write!(f, "blackout until {until}"),
             Self::Paced { by } => write!(f, "the behavior allows no change for now: {by:?}"),
             Self::RuleSilent { rule, why } => {
                 write!(f, "the rule {rule} cannot speak, and might ask for more: {why}")

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::Hold;
 use crate::model::{FlinkVersion, Ledger, Rescale, Scheduler, Snapshot, Timestamp};
-use crate::plan::{Direction, Made, Plan};
-use crate::policy::{Policy, Proposal};
+use crate::plan::{Direction, Made, OverQuota, Plan};
+use crate::policy::{Policy, Proposal, ScaleDirection};
 use crate::signals::{Signals, Trend};
 
 /// Samples that a decision rests on at the least: one shows a load, and the trend says whether it has been confirmed.
@@ -80,10 +80,11 @@ pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<H
         mechanism(context),
         cooldown(direction, context),
         budget(context),
+        blackout(direction, context),
         paced(&made),
     ];
     let directed = match direction {
-        Direction::Up => [slots(&made), brought_nothing(&made.plan, context), None, None],
+        Direction::Up => [slots(&made), quota(&made), brought_nothing(&made.plan, context), None],
         Direction::Down if made.plan.within_bounds_again => [None, None, None, None],
         Direction::Down => {
             [window(&made), backlog(context), not_worth_it(&made.plan, context), silent(context)]
@@ -150,6 +151,26 @@ fn slots(made: &Made) -> Option<Hold> {
     made.slots_have.map(|have| Hold::SlotsMissing { needed: made.plan.slots_after, have })
 }
 
+fn quota(made: &Made) -> Option<Hold> {
+    let needed = made.plan.slots_after;
+    made.over_quota.map(|over| match over {
+        OverQuota::Allows(allowed) => Hold::QuotaSpent { needed, allowed },
+        OverQuota::Unknown(have) => Hold::QuotaUnknown { needed, have },
+    })
+}
+
+/// Of several that are open, the last to close counts.
+fn blackout(direction: Direction, c: &Context<'_>) -> Option<Hold> {
+    let direction = match direction {
+        Direction::Up => ScaleDirection::Up,
+        Direction::Down => ScaleDirection::Down,
+    };
+    let blackouts = c.policy.spec.limits.blackout.iter();
+    let meant = blackouts.filter(|blackout| blackout.direction.is_none_or(|only| only == direction));
+    let until = meant.filter_map(|blackout| blackout.open_until(c.now)).max()?;
+    Some(Hold::Blackout { until })
+}
+
 /// Growing again at the load for which the job has just grown: what that brought is looked at first, and where it brought
 /// nothing, as when the cores are the limit, other vertices would gain nothing either.
 fn brought_nothing(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
@@ -201,8 +222,8 @@ mod tests {
     use crate::model::{Expectation, Parallelism, RescaleEnd};
     use crate::plan;
     use crate::policy::hpa::SelectPolicy::Disabled;
-    use crate::policy::testing::{Job, policy, rescale};
-    use crate::policy::{Budget, ExternalTarget, Prometheus, Quantity, Rule, Span};
+    use crate::policy::testing::{Job, policy, rescale, workload};
+    use crate::policy::{Blackout, Bounds, Budget, ExternalTarget, Prometheus, Quantity, Quota, Rule, Span};
 
     /// What speaks against the plan that a job's load asks for.
     fn holds(job: &Job, policy: &Policy) -> Vec<&'static str> {
@@ -387,6 +408,84 @@ mod tests {
                 &["RuleSilent"],
             ),
         ]);
+    }
+
+    /// A window of two hours that opens at this hour of Wednesdays in Paris; the tests are at 12:06 there.
+    fn blackout(hour: u32, direction: Option<ScaleDirection>) -> Blackout {
+        Blackout {
+            time_zone: "Europe/Paris".parse().expect("a zone"),
+            cron: format!("0 {hour} * * 3").parse().expect("cron"),
+            lasts: Some(Span::from_secs(7200)),
+            end: None,
+            direction,
+        }
+    }
+
+    #[test]
+    fn holds_while_a_blackout_is_open() {
+        check(&[
+            ("both ways: up", short, |_, p| p.spec.limits.blackout = vec![blackout(11, None)], &["Blackout"]),
+            (
+                "both ways: down",
+                large,
+                |_, p| p.spec.limits.blackout = vec![blackout(11, None)],
+                &["Blackout"],
+            ),
+            ("over", short, |_, p| p.spec.limits.blackout = vec![blackout(10, None)], &[]),
+            ("not yet", short, |_, p| p.spec.limits.blackout = vec![blackout(13, None)], &[]),
+            (
+                "of the other direction",
+                short,
+                |_, p| p.spec.limits.blackout = vec![blackout(11, Some(ScaleDirection::Down))],
+                &[],
+            ),
+            (
+                "of this direction",
+                large,
+                |_, p| p.spec.limits.blackout = vec![blackout(11, Some(ScaleDirection::Down))],
+                &["Blackout"],
+            ),
+            (
+                "what would be brought back within its bounds waits too",
+                large,
+                |_, p| {
+                    p.parallelism = Bounds { min: Parallelism::ONE, max: Parallelism::clamped(4) };
+                    p.spec.limits.blackout = vec![blackout(11, None)];
+                },
+                &["Blackout"],
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_blackout_lasts_until_the_last_one_that_is_open_closes() {
+        let (job, mut policy) = (short(), policy());
+        policy.spec.limits.blackout = vec![blackout(12, None), blackout(11, None), blackout(13, None)];
+        let proposal = job.proposal(&policy);
+        let (snapshot, signals, ledger) = (&job.snapshot, &job.signals, &job.ledger);
+        let context =
+            Context { snapshot, signals, proposal: &proposal, policy: &policy, ledger, now: job.now };
+        // Open since 12:00, for two hours from 12:06:40.
+        let until = job.now + Duration::from_secs(7200 - 400);
+        assert_eq!(super::blackout(Direction::Up, &context), Some(Hold::Blackout { until }));
+    }
+
+    #[test]
+    fn a_quota_that_leaves_nothing_or_cannot_be_checked_holds_growing() {
+        let quota = |cpu: &str| Some(Quota { cpu: cpu.parse().ok(), memory: None });
+        let (mut job, mut policy) = (short(), policy());
+        policy.spec.limits.quota = quota("1");
+        assert_eq!(holds(&job, &policy), Vec::<&str>::new(), "within what is there, nothing is to be known");
+        job.snapshot.slots = None;
+        assert_eq!(holds(&job, &policy), ["QuotaUnknown"]);
+        let mut job = short();
+        let slots = job.snapshot.slots.as_mut().expect("a row has slots");
+        (slots.total, slots.taskmanagers) = (16, 16);
+        job.snapshot.around.workload = Some(workload(16, 500));
+        for (cpu, expected) in [("100", &[][..]), ("1500m", &["QuotaSpent"]), ("0", &["QuotaSpent"])] {
+            policy.spec.limits.quota = quota(cpu);
+            assert_eq!(holds(&job, &policy), expected, "{cpu} cores for TaskManagers of one slot");
+        }
     }
 
     #[test]

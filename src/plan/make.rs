@@ -5,6 +5,7 @@ use crate::policy::{Policy, Proposal, Want, Why, scale_down_window};
 
 use super::align::aligned;
 use super::behavior::Pace;
+use super::quota::{self, OverQuota};
 use super::slots::{self, Demand};
 use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, bounds, together};
 
@@ -17,6 +18,8 @@ pub struct Made {
     pub window_until: Option<Timestamp>,
     /// Slots that are there, where the plan needs more.
     pub slots_have: Option<u32>,
+    /// What the quota allows, where the plan needs more.
+    pub over_quota: Option<OverQuota>,
     /// What of the behavior leaves nothing of the plan for now.
     pub paced_by: Option<LimitedBy>,
 }
@@ -188,21 +191,30 @@ impl<'a> Maker<'a> {
             return self.held_by_behavior(Direction::Up, wished, by);
         }
         let wished = &paced[..];
-        let usable = slots::usable(self.snapshot, self.most_replicas());
-        let demand = |sizes: &[Parallelism]| slots::needed(&self.snapshot.graph, sizes);
-        let short_of = usable.filter(|&have| demand(wished) > have);
-        if let Some(have) = short_of {
-            let least: Vec<_> = self.proposal.wants.iter().map(|want| want.current).collect();
+        let demand = slots::needed(&self.snapshot.graph, wished);
+        let short_of = slots::usable(self.snapshot, self.most_replicas()).filter(|&have| demand > have);
+        let quota = self.policy.spec.limits.quota;
+        let over_quota = quota.map(|quota| quota::slots(quota, self.snapshot)).filter(|q| demand > q.slots());
+        let most = match (short_of, over_quota.map(OverQuota::slots)) {
+            (Some(have), Some(allowed)) if allowed < have => Some((allowed, LimitedBy::Quota)),
+            (Some(have), _) => Some((have, LimitedBy::Slots)),
+            (None, allowed) => allowed.map(|allowed| (allowed, LimitedBy::Quota)),
+        };
+        if let Some((have, by)) = most {
+            // What is above its bounds is to shrink: it needs no more than it is wished to have.
+            let wants = self.proposal.wants.iter().zip(wished);
+            let least: Vec<_> = wants.map(|(want, &wished)| want.current.min(wished)).collect();
             let fitted = slots::fit(&self.snapshot.graph, &Demand { least: &least, wished }, have);
             if let Some(fitted) = fitted.filter(|fitted| self.grows_what_is_short(fitted)) {
                 for (index, (&before, &after)) in wished.iter().zip(&fitted).enumerate() {
-                    self.limit(index, LimitedBy::Slots, before, after);
+                    self.limit(index, by, before, after);
                 }
                 return self.made(Direction::Up, &fitted);
             }
         }
         let mut made = self.made(Direction::Up, wished)?;
         made.slots_have = short_of;
+        made.over_quota = over_quota;
         Some(made)
     }
 
@@ -352,6 +364,7 @@ impl<'a> Maker<'a> {
             },
             window_until: None,
             slots_have: None,
+            over_quota: None,
             paced_by: None,
         })
     }
@@ -361,8 +374,8 @@ impl<'a> Maker<'a> {
 mod tests {
     use super::*;
     use crate::model::{Ship, Slots};
-    use crate::policy::testing::{Job, START, policy};
-    use crate::policy::{Alignment, Bounds, ReplicaBounds, Rule, Throughput, VertexSpec};
+    use crate::policy::testing::{Job, START, policy, workload};
+    use crate::policy::{Alignment, Bounds, Quota, ReplicaBounds, Rule, Throughput, VertexSpec};
 
     fn size(p: u64) -> Parallelism {
         Parallelism::clamped(p)
@@ -385,9 +398,11 @@ mod tests {
 
     #[test]
     fn every_limit_changes_the_proposal_in_its_turn() {
-        use LimitedBy::{Alignment as Aligned, MaxParallelism, MinParallelism, Slots as TooFewSlots};
+        use LimitedBy::{
+            Alignment as Aligned, MaxParallelism, MinParallelism, Quota as OverQuota, Slots as TooFewSlots,
+        };
         type Change = fn(&mut Job, &mut Policy);
-        let rows: [(&str, Change, [u32; 3], &[LimitedBy]); 8] = [
+        let rows: [(&str, Change, [u32; 3], &[LimitedBy]); 10] = [
             ("as the load needs it", |_, _| {}, [1, 9, 3], &[]),
             (
                 "the job's bounds",
@@ -431,6 +446,26 @@ mod tests {
                 [1, 8, 3],
                 &[TooFewSlots],
             ),
+            (
+                "the quota, where it allows less than there is",
+                |j, p| {
+                    (j.snapshot.slots, j.snapshot.around.workload) =
+                        (Some(slots(16, 4)), Some(workload(4, 500)));
+                    p.spec.limits.quota = Some(quota("1"));
+                },
+                [1, 8, 3],
+                &[OverQuota],
+            ),
+            (
+                "the slots, where the quota allows as many",
+                |j, p| {
+                    (j.snapshot.slots, j.snapshot.around.workload) =
+                        (Some(slots(6, 2)), Some(workload(2, 500)));
+                    p.spec.limits.quota = Some(quota("1"));
+                },
+                [1, 6, 2],
+                &[TooFewSlots, TooFewSlots],
+            ),
             ("what the policy leaves alone", |_, p| p.vertices = vec![excluded("v1")], [1, 3, 3], &[]),
         ];
         for (what, change, expected, limits) in rows {
@@ -442,6 +477,20 @@ mod tests {
 
     fn vertex(name: &str, min: Option<u64>, max: Option<u64>) -> VertexSpec {
         VertexSpec { min: min.map(size), max: max.map(size), ..VertexSpec::named(name) }
+    }
+
+    fn quota(cpu: &str) -> Quota {
+        Quota { cpu: cpu.parse().ok(), memory: None }
+    }
+
+    /// A size above its bounds comes down also in a rescale that gets fewer slots than it wishes for.
+    #[test]
+    fn too_few_slots_leave_nothing_outside_its_bounds() {
+        let mut job = Job::chain(&[(1, 0.0), (3, 0.004), (7, 0.001)]).arriving(1500.0);
+        job.snapshot.slots = Some(slots(7, 7));
+        let policy = Policy { vertices: vec![vertex("v2", None, Some(4))], ..policy() };
+        let (sizes, limits) = sizes(&job, &policy);
+        assert_eq!(sizes, Some(vec![1, 7, 3]), "{limits:?}");
     }
 
     fn excluded(name: &str) -> VertexSpec {

@@ -7,9 +7,11 @@ mod align;
 mod behavior;
 mod bounds;
 mod make;
+mod quota;
 mod slots;
 mod together;
 mod types;
 
 pub use make::{Made, make};
+pub use quota::OverQuota;
 pub use types::{Assumptions, Change, Direction, Limit, LimitedBy, Plan};

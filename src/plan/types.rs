@@ -116,6 +116,8 @@ pub enum LimitedBy {
     Together,
     /// The slots that are there, or that the most TaskManagers would give.
     Slots,
+    /// The quota of CPU and memory.
+    Quota,
     /// What the scale-down window needed at its most.
     ScaleDownWindow,
     /// The ceiling of a schedule's window.

@@ -36,10 +36,11 @@ pub use said::{Replicas, RuleSaid, Said, Silence};
 pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, ScheduleWindow, Zone, ZoneError};
 pub use span::{Span, SpanError};
 pub use spec::{
-    Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Bounds, Budget, CatchUp, ExternalTarget,
-    Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, Mode, ObservedOr, Policy, PolicyRef, PolicySpec,
-    Prometheus, ReplicaBounds, Resource, ResourceName, ResourceTarget, Rule, ScalingPolicyType, ScalingRate,
-    ScalingRules, Throughput, UtilizationBand, VertexSpec, VertexUtilization, WorkloadRef,
+    Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Blackout, Bounds, Budget, CatchUp,
+    ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, Mode, ObservedOr, Policy,
+    PolicyRef, PolicySpec, Prometheus, Quota, ReplicaBounds, Resource, ResourceName, ResourceTarget, Rule,
+    ScaleDirection, ScalingPolicyType, ScalingRate, ScalingRules, Throughput, UtilizationBand, VertexSpec,
+    VertexUtilization, WorkloadRef,
 };
 pub use when::{Facts, JobFacts, SignalFacts, Unanswered, When, WhenError, WhenFault};
 

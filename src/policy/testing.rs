@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::model::{
-    Around, Cluster, CurvePoint, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Need, NeedWindow,
-    Parallelism, Reading, Rescale, RescaleEnd, Scheduler, Seconds, Ship, Slots, Snapshot, Timestamp, Vertex,
-    VertexId,
+    Amount, Around, Cluster, Container, CurvePoint, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Need,
+    NeedWindow, Parallelism, Phase, Pod, Reading, Rescale, RescaleEnd, Scheduler, Seconds, Ship, Slots,
+    Snapshot, Timestamp, Vertex, VertexId, Workload,
 };
 use crate::policy::said::Context;
 use crate::policy::{Policy, Proposal, Rule, Span, Throughput, propose};
@@ -34,6 +34,21 @@ pub(crate) fn rescale(nth: usize, downtime: Option<f64>) -> Rescale {
         load: 0.0,
         brought: None,
     }
+}
+
+/// So many TaskManagers, each of which requests so many thousandths of a core.
+pub(crate) fn workload(replicas: u32, cpu: i64) -> Workload {
+    let container = Container { cpu: Amount { request: Some(cpu), used: None }, ..Container::default() };
+    let pod = Pod {
+        phase: Phase::Running,
+        is_deleted: false,
+        ready: None,
+        started: None,
+        measured: None,
+        containers: vec![container],
+    };
+    let pods = (0..replicas).map(|_| pod.clone()).collect();
+    Workload { at: START, replicas, observed: replicas, pods }
 }
 
 /// A job with what is known of it.

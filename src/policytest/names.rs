@@ -41,6 +41,12 @@ pub enum HeldFor {
     BroughtNothing,
     /// There are too few slots.
     SlotsMissing,
+    /// The quota of CPU and memory leaves nothing of the change.
+    QuotaSpent,
+    /// What the TaskManagers request is not known, so the quota cannot be checked.
+    QuotaUnknown,
+    /// A blackout of the policy is open.
+    Blackout,
     /// The policy's behavior leaves nothing of the change for now.
     Paced,
     /// A rule could not speak, and might ask for more.
@@ -68,6 +74,9 @@ impl From<&Hold> for HeldFor {
             Hold::EffectAwaited { .. } => Self::EffectAwaited,
             Hold::BroughtNothing { .. } => Self::BroughtNothing,
             Hold::SlotsMissing { .. } => Self::SlotsMissing,
+            Hold::QuotaSpent { .. } => Self::QuotaSpent,
+            Hold::QuotaUnknown { .. } => Self::QuotaUnknown,
+            Hold::Blackout { .. } => Self::Blackout,
             Hold::Paced { .. } => Self::Paced,
             Hold::RuleSilent { .. } => Self::RuleSilent,
             Hold::MechanismUnavailable { .. } => Self::MechanismUnavailable,
@@ -146,6 +155,9 @@ mod tests {
             Hold::Cooldown { until: at },
             Hold::ScaleDownStabilized { until: at },
             Hold::SlotsMissing { needed: 2, have: 1 },
+            Hold::QuotaSpent { needed: 2, allowed: 1 },
+            Hold::QuotaUnknown { needed: 2, have: 1 },
+            Hold::Blackout { until: at },
             Hold::Paused,
         ] {
             assert_eq!(format!("{:?}", HeldFor::from(&hold)), hold.kind());

@@ -209,6 +209,7 @@ pub fn limited(by: LimitedBy) -> &'static str {
         LimitedBy::MaxScaleUpFactor => "the rule's largest factor for scaling up",
         LimitedBy::MaxScaleDownFactor => "the rule's largest factor for scaling down",
         LimitedBy::Slots => "the slots that there are",
+        LimitedBy::Quota => "the quota of CPU and memory",
         LimitedBy::ScaleDownWindow => "what it needed within the scale-down window",
         LimitedBy::ScheduleCeiling => "the schedule's ceiling",
         LimitedBy::ScaleUpWindow => "what it needed within the window for scaling up",

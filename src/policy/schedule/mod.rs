@@ -128,7 +128,7 @@ impl Schedule {
         let mut force = InForce::default();
         let Some(clock) = Clock::new(&self.time_zone, now) else { return force };
         for (index, window) in self.windows.iter().enumerate() {
-            if let Some((since, until)) = clock.open(window) {
+            if let Some((since, until)) = clock.open(&window.cron, window.lasts, window.end.as_ref()) {
                 force.open.push(OpenWindow { window: index, since: ours(since), until: until.map(ours) });
                 force.replicas.add(window.min_replicas, window.max_replicas);
                 force.parallelism.add(window.min_parallelism, window.max_parallelism);
@@ -142,6 +142,18 @@ impl Schedule {
         let clock = Clock::new(&self.time_zone, now)?;
         self.windows.iter().filter_map(|window| clock.next(&window.cron, clock.latest)).min().map(ours)
     }
+}
+
+/// Since when and until when a window is open, if it is; without an end when that is beyond the calendar.
+pub(super) fn open(
+    zone: &Zone,
+    cron: &Cron,
+    lasts: Option<Span>,
+    end: Option<&Cron>,
+    now: Timestamp,
+) -> Option<(Timestamp, Option<Timestamp>)> {
+    let (since, until) = Clock::new(zone, now)?.open(cron, lasts, end)?;
+    Some((ours(since), until.map(ours)))
 }
 
 /// A moment, and what the clocks of a zone have shown by then.
@@ -159,12 +171,17 @@ impl<'z> Clock<'z> {
     }
 
     /// Since when and until when a window is open, if it is.
-    fn open(&self, window: &ScheduleWindow) -> Option<(jiff::Timestamp, Option<jiff::Timestamp>)> {
-        let started = self.last(&window.cron, window.lasts)?;
+    fn open(
+        &self,
+        cron: &Cron,
+        lasts: Option<Span>,
+        end: Option<&Cron>,
+    ) -> Option<(jiff::Timestamp, Option<jiff::Timestamp>)> {
+        let started = self.last(cron, lasts)?;
         let since = self.zone.first_shown(started)?;
-        let lasted = window.lasts.and_then(|lasts| since.checked_add(lasts.get()).ok());
+        let lasted = lasts.and_then(|lasts| since.checked_add(lasts.get()).ok());
         // By the wall: an end in the hour that clocks skip together with the start makes an empty window, not one of a day.
-        let ended = window.end.as_ref().and_then(|end| self.next(end, started));
+        let ended = end.and_then(|end| self.next(end, started));
         let until = lasted.into_iter().chain(ended).min();
         until.is_none_or(|until| until > self.now).then_some((since, until))
     }

@@ -3,10 +3,11 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::policy::Span;
+use crate::model::Timestamp;
+use crate::policy::{Cron, Quantity, Span, Zone, schedule};
 
 /// What is never exceeded.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
     /// The least time between the end of one rescale and the request for the next.
@@ -19,6 +20,13 @@ pub struct Limits {
     pub scale_down_cooldown: Option<Span>,
     /// How many rescales in how long.
     pub rescales: Budget,
+    /// When nothing is rescaled, whatever the need.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blackout: Vec<Blackout>,
+    /// What the TaskManagers may request together. Where their requests are not known, the job does not grow beyond the
+    /// TaskManagers that there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<Quota>,
     /// Which sizes of a vertex are preferred.
     pub alignment: Alignment,
 }
@@ -31,6 +39,8 @@ impl Default for Limits {
             scale_up_cooldown: None,
             scale_down_cooldown: None,
             rescales: Budget::default(),
+            blackout: Vec::new(),
+            quota: None,
             alignment: Alignment::default(),
         }
     }
@@ -53,6 +63,58 @@ impl Default for Budget {
         // Users call more than 20 a day too many (FLINK-36018); a load with two peaks a day needs 4 to 8.
         Self { max: 12, per: Span::from_secs(86_400) }
     }
+}
+
+/// A window of time in which nothing is rescaled, not even back into its bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-any-of" = ["for", "end"]))]
+pub struct Blackout {
+    /// Whose clocks count, by its IANA name.
+    #[serde(default)]
+    pub time_zone: Zone,
+    /// When it opens: minute hour day-of-month month day-of-week.
+    pub cron: Cron,
+    /// How long it stays open; it opens anew at each start.
+    #[serde(rename = "for", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-minimum" = "1m", "x-why" = "a cron expression knows nothing shorter"))]
+    pub lasts: Option<Span>,
+    /// When it closes; with `for` as well, whichever comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<Cron>,
+    /// The one direction in which nothing is rescaled; both, without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<ScaleDirection>,
+}
+
+impl Blackout {
+    /// When it closes, if it is open; as far as the calendar goes where that is beyond it.
+    pub fn open_until(&self, now: Timestamp) -> Option<Timestamp> {
+        let (_, until) = schedule::open(&self.time_zone, &self.cron, self.lasts, self.end.as_ref(), now)?;
+        Some(until.unwrap_or(Timestamp::from_millis(jiff::Timestamp::MAX.as_millisecond())))
+    }
+}
+
+/// A direction of scaling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ScaleDirection {
+    /// Growing.
+    Up,
+    /// Shrinking.
+    Down,
+}
+
+/// What the requests of all TaskManagers together are never above.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-any-of" = ["cpu", "memory"]))]
+pub struct Quota {
+    /// Cores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Quantity>,
+    /// Bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Quantity>,
 }
 
 /// Which sizes of a vertex with keyed input, or of a source with known partitions, are preferred.

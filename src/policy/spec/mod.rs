@@ -19,7 +19,7 @@ pub use autoscaler::{
     AutoscalerSpec, Bounds, FlinkRef, Mechanism, Mode, PolicyRef, ReplicaBounds, VertexSpec, WorkloadRef,
 };
 pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
-pub use limits::{Alignment, Budget, Limits};
+pub use limits::{Alignment, Blackout, Budget, Limits, Quota, ScaleDirection};
 pub use metrics::{ExternalTarget, Prometheus, Resource, ResourceName, ResourceTarget};
 pub use rule::{Backlog, Backpressure, Fallback, FlinkAutoscaler, Rule};
 pub use throughput::{CatchUp, ObservedOr, Throughput, UtilizationBand, VertexUtilization};
