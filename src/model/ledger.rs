@@ -30,6 +30,9 @@ pub struct Ledger {
     pub rescales: VecDeque<Rescale>,
     /// What the last rescale was expected to bring, until it has been checked.
     pub expectation: Option<Expectation>,
+    /// Since when vertices wait for others, or do not.
+    #[serde(default, skip_serializing_if = "Pressure::is_none")]
+    pub pressure: Pressure,
     /// Since when rules have been silent, by their place in the policy.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub silent: BTreeMap<usize, Timestamp>,
@@ -47,6 +50,21 @@ impl Ledger {
     /// The last rescale that changed the job.
     pub fn last_applied(&self) -> Option<&Rescale> {
         self.rescales.iter().rev().find(|rescale| rescale.end.changed_the_job())
+    }
+}
+
+/// Since when vertices make those before them wait, as the rule `backpressure` has it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pressure {
+    /// The vertices that do.
+    pub since: BTreeMap<VertexId, Timestamp>,
+    /// Since when no vertex waits for another.
+    pub calm: Option<Timestamp>,
+}
+
+impl Pressure {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
     }
 }
 

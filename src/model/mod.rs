@@ -15,7 +15,7 @@ mod units;
 pub use around::{Amount, Answer, Around, Container, Phase, Pod, Ready, ReadyStatus, Workload};
 pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, VertexId};
-pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Rescale, RescaleEnd};
+pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Pressure, Rescale, RescaleEnd};
 pub use nearest::Hint;
 pub use snapshot::{
     Cluster, FlinkVersion, JobState, Missed, MissedWhy, Observation, Reading, Scheduler, Slots, Snapshot,

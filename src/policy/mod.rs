@@ -48,6 +48,7 @@ use crate::model::{Ledger, Snapshot, Timestamp};
 use crate::signals::Signals;
 use said::Context;
 
+pub(crate) use backpressure::pressure;
 pub(crate) use restart::scale_down_window;
 
 /// What the rules of a policy ask for.

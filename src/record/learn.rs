@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::decide::Decision;
 use crate::model::{CurvePoint, Ledger, Need, NeedWindow, Seconds, Snapshot, Timestamp};
-use crate::policy::{Policy, Proposal, Said, Why, scale_down_window};
+use crate::policy::{self, Policy, Proposal, Rule, Said, Why, scale_down_window};
 use crate::signals::{self, Signals, Trend};
 
 /// Needs are kept for the longest window that can be set, an hour, and a little: a window that is lengthened is full at once.
@@ -34,6 +34,13 @@ pub(super) fn from_decision(ledger: &mut Ledger, decision: &Decision, snapshot: 
         return;
     };
     ledger.silent = silences(proposal);
+    let pressure = policy.spec.rules.iter().find_map(|rule| match rule {
+        Rule::Backpressure(rule) => {
+            Some(policy::pressure(rule, signals, &snapshot.graph, &ledger.pressure, decision.at))
+        }
+        _ => None,
+    });
+    ledger.pressure = pressure.unwrap_or_default();
     // A load that has just changed may be a mixture of before and after: no need, and no cost of a record.
     // Nor is what cold tasks do.
     if signals.trend == Trend::Changing || !signals.warm {

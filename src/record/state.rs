@@ -8,7 +8,7 @@ use super::Outcome;
 use super::attempt::{self, Ended};
 use crate::decide::{Decision, decide};
 use crate::guard::Approved;
-use crate::model::{Attempt, Ledger, Observation, Snapshot, Timestamp};
+use crate::model::{Attempt, Ledger, Observation, Pressure, Snapshot, Timestamp};
 use crate::policy::Policy;
 use crate::signals::History;
 
@@ -94,6 +94,8 @@ impl State {
     }
 
     fn conclude(&mut self, ended: Ended, now: Timestamp) {
+        // Who waits for whom is another matter at another size.
+        self.ledger.pressure = Pressure::default();
         if let Some(attempt) = self.ledger.attempt.take() {
             self.ledger.expectation = attempt::expectation(&attempt, ended, now);
             self.ledger.add_rescale(attempt::rescale(attempt, ended, now));
