@@ -15,10 +15,15 @@ use crate::model::{Graph, Parallelism, Ship};
 
 /// The groups of two vertices or more that forward edges join and that have one size now, in the graph's order.
 pub(super) fn groups(graph: &Graph, current: &[Parallelism]) -> Vec<Vec<usize>> {
-    let mut first: Vec<usize> = (0..graph.len()).collect();
     let joins = graph.edges().iter().filter(|edge| {
         edge.ship == Ship::Forward && current.get(edge.from).is_some_and(|p| current.get(edge.to) == Some(p))
     });
+    let mut joins = joins.peekable();
+    if joins.peek().is_none() {
+        // As in most jobs: what can be chained is.
+        return Vec::new();
+    }
+    let mut first: Vec<usize> = (0..graph.len()).collect();
     for edge in joins {
         let (from, to) = (first_of(&mut first, edge.from), first_of(&mut first, edge.to));
         first[from.max(to)] = from.min(to);

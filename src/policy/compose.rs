@@ -1,6 +1,7 @@
 //! Several rules together: for each vertex the largest size that any of them asks for, as with several metrics of an HPA.
 //! A rule that cannot speak could have asked for more, so nothing shrinks while one is silent.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use super::said::{Asked, Context, RuleSaid, Said};
@@ -28,8 +29,10 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
                 continue;
             }
             (Err(why), _) => Err(why),
-            (Ok(true), Rule::Throughput(rule)) if std::ptr::eq(rule, basis) => Ok((numbers.clone(), None)),
-            _ => ask(rule, context),
+            (Ok(true), Rule::Throughput(rule)) if std::ptr::eq(rule, basis) => {
+                Ok((Cow::Borrowed(&numbers), None))
+            }
+            _ => ask(rule, context).map(|(wants, replicas)| (Cow::Owned(wants), replicas)),
         };
         let said = match asked {
             Ok((asked, replicas)) => {

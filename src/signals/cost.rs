@@ -93,7 +93,8 @@ impl Watched {
 fn wait(sample: &VertexSample, parallelism: Parallelism) -> Option<f64> {
     let (busy, records) = (sample.busy_seconds()?, sample.read? as f64);
     let waiting = sample.seconds() * parallelism.as_f64() - busy;
-    Some((waiting / (records + parallelism.as_f64())).max(-busy / parallelism.as_f64()))
+    let paused = waiting / (records + parallelism.as_f64());
+    Some(if busy < 0.0 { paused.max(-busy / parallelism.as_f64()) } else { paused })
 }
 
 /// Records and seconds per record over one sample.

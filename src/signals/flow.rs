@@ -206,9 +206,10 @@ impl FlowMemory {
     /// when it is wrong, what is seen next corrects it (`control.md`, section 6).
     pub(super) fn bound(&self) -> Option<f64> {
         self.bound_by_levels().or_else(|| {
-            let known = || self.known();
-            let highest = known().filter_map(Level::estimate).map(|flow| flow.high).reduce(f64::max);
-            highest.filter(|_| known().all(Level::comes_in_bursts))
+            if !self.known().all(Level::comes_in_bursts) {
+                return None;
+            }
+            self.known().filter_map(Level::estimate).map(|flow| flow.high).reduce(f64::max)
         })
     }
 
