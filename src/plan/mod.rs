@@ -6,11 +6,17 @@
 mod align;
 mod behavior;
 mod bounds;
+mod grow;
 mod make;
+mod paced;
 mod quota;
+mod shrink;
 mod slots;
+#[cfg(test)]
+mod testing;
 mod together;
 mod types;
+mod wish;
 
 pub use make::{Made, make};
 pub use quota::OverQuota;
