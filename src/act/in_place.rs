@@ -118,6 +118,9 @@ fn refused(error: &FlinkError) -> Outcome {
     let unavailable = |detail: &str| Outcome::Held {
         found: Some(Hold::MechanismUnavailable { detail: detail.to_owned() }),
     };
+    if matches!(error, FlinkError::NotLeading { .. }) {
+        return Outcome::Held { found: Some(Hold::NotLeading) };
+    }
     match error.refusal() {
         Some(Refusal::NotAdaptive) => unavailable(
             "the job's scheduler takes no resource requirements; set jobmanager.scheduler: adaptive in Flink's configuration",

@@ -12,7 +12,7 @@ use super::policies;
 use super::schema::json_schema;
 use super::source::Source;
 use super::yaml::{self, Node, Value};
-use crate::policy::{AutoscalerSpec, Policy, PolicySpec};
+use crate::policy::{AutoscalerSpec, PAUSE_ANNOTATION, Pause, Policy, PolicySpec};
 
 /// What a configuration says.
 #[derive(Clone, Debug, PartialEq)]
@@ -177,7 +177,13 @@ impl<'a> Policies<'a> {
         // Looked for even if other things are wrong, so that this is said along with them.
         let policy = self.named_by(document);
         let FlinkAutoscaler { api_version: _, kind: _, metadata, spec } = document.typed(&mut self.errors)?;
-        let policy = Policy { labels: metadata.labels.clone(), ..Policy::new(&spec, policy?) };
+        let pauses = metadata.annotations.get(PAUSE_ANNOTATION).map(|text| Pause::list(text)).transpose();
+        let pauses = pauses.map_err(|error| {
+            let path = ["metadata", "annotations", PAUSE_ANNOTATION];
+            self.errors.push(document.error(&path, Problem::Rejected(error.to_string())));
+        });
+        let (pauses, labels) = (pauses.ok()?.unwrap_or_default(), metadata.labels.clone());
+        let policy = Policy { labels, pauses, ..Policy::new(&spec, policy?) };
         Some(Autoscaler { name: metadata.name, namespace: metadata.namespace, spec, policy })
     }
 

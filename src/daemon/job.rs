@@ -1,7 +1,6 @@
 //! One job's task: poll, decide, carry out, write down; over and over until it is told to stop.
 
 use std::error::Error;
-use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -9,21 +8,17 @@ use tracing::{info, warn};
 
 use super::clock;
 use super::journal_file::JournalFile;
+use super::keep::{KeepError, Keeper};
 use super::pace::Pace;
 use super::report::{Report, Trouble};
-use super::store::{Store, StoreError};
 use crate::act;
 use crate::decide::Decision;
-use crate::guard::Approved;
+use crate::guard::{Approved, Hold};
 use crate::model::{Observation, Timestamp};
 use crate::observe::flink::Poller;
 use crate::policy::{Mode, Policy};
 use crate::record::journal::Cycle;
 use crate::record::{Outcome, State, Summary};
-
-/// A state of ten vertices is some 80 kB, so it is not written in every cycle. What a killed process forgets is so much of
-/// the scale-down window, which bears a gap of that length, and what it learned meanwhile; never a rescale.
-const STAGE_EVERY: Duration = Duration::from_mins(1);
 
 /// One autoscaler at work.
 pub(super) struct Job {
@@ -32,10 +27,35 @@ pub(super) struct Job {
     pub(super) poller: Poller,
     pub(super) hastener: act::Hastener,
     pub(super) state: State,
-    pub(super) store: Arc<Store>,
+    pub(super) keeper: Keeper,
+    /// Who is told of each cycle.
+    pub(super) listener: Option<Listener>,
     pub(super) journal: Option<JournalFile>,
     /// The first poll comes this long after the start, so that many jobs are not polled at one moment.
     pub(super) delay: Duration,
+}
+
+/// Somebody who is told of each cycle. Must not block.
+pub(super) type Listener = Box<dyn FnMut(&Told<'_>) + Send>;
+
+/// What a listener is told.
+#[derive(Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub(super) observation: &'a Observation,
+    pub(super) policy: &'a Policy,
+    pub(super) decision: &'a Decision,
+    pub(super) outcome: &'a Outcome,
+    /// The state after the cycle.
+    pub(super) state: &'a State,
+}
+
+/// How a job's task ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// What was known at the end.
+    pub(super) state: State,
+    /// Somebody else has written the state: what is known here is of no use.
+    pub(super) fenced: bool,
 }
 
 /// What was done in a cycle beyond deciding.
@@ -46,13 +66,14 @@ struct Done {
 }
 
 impl Job {
-    /// Works until `stop` is true. A cycle that has begun to act is finished first.
-    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) {
+    /// Works until `stop` is true, or until somebody else has written the state. A cycle that has begun to act is finished
+    /// first.
+    pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Ended {
         let mut pace = Pace::new(self.policy.poll.get());
         let (mut report, mut journal_trouble) = (Report::default(), Trouble::default());
         let mut next = Instant::now() + self.delay;
-        let mut staged = next;
-        loop {
+        let (mut staged, mut fenced) = (next, false);
+        while !fenced {
             let observation = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -66,15 +87,18 @@ impl Job {
             let was_under_way = self.state.ledger.attempt.is_some();
             let acted = self.cycle(&observation, &mut report, &mut journal_trouble).await;
             if acted || was_under_way != self.state.ledger.attempt.is_some() {
-                self.sync();
-            } else if staged.elapsed() >= STAGE_EVERY {
+                fenced = self.sync().await;
+            } else if staged.elapsed() >= self.keeper.every() {
                 staged = Instant::now();
-                self.stage();
+                fenced = self.stage().await;
             }
         }
-        // The states of all jobs are committed when all have stopped.
-        self.stage();
+        // In a directory, the states of all jobs are committed when all have stopped.
+        if !fenced {
+            fenced = self.stage().await;
+        }
         info!("stopped");
+        Ended { state: self.state, fenced }
     }
 
     /// Decides and does; true when Flink was asked for something.
@@ -86,6 +110,10 @@ impl Job {
         report.cycle(observation, &Summary::of(&decision, graph), &outcome);
         let cycle = Cycle { at, observation, decision: &decision, begun, outcome: &outcome, ended };
         self.write_down(&cycle, trouble);
+        if let Some(listener) = &mut self.listener {
+            let (policy, state) = (&self.policy, &self.state);
+            listener(&Told { observation, policy, decision: &decision, outcome: &outcome, state });
+        }
         begun.is_some() || ended.is_some()
     }
 
@@ -95,6 +123,9 @@ impl Job {
             return done;
         }
         match decision.approved() {
+            Some(_) if self.policy.mode == Mode::Auto && !self.poller.client().may_change() => {
+                Done { begun: None, outcome: Outcome::Held { found: Some(Hold::NotLeading) }, ended: None }
+            }
             Some(plan) if self.policy.mode == Mode::Auto => self.carry_out(plan).await,
             _ => {
                 self.hasten(observation).await;
@@ -115,7 +146,7 @@ impl Job {
     async fn carry_out(&mut self, plan: &Approved) -> Done {
         let begun = clock::now();
         self.state.begin(plan, begun);
-        let outcome = match self.save() {
+        let outcome = match self.save().await {
             Ok(()) => act::rescale(self.poller.client(), plan, &self.state.ledger, begun).await,
             // A rescale that a restart would not know of could be asked for twice, or never be taken back.
             Err(error) => {
@@ -134,10 +165,13 @@ impl Job {
     /// Takes back a rescale that has not come about in time, when Flink can be heard.
     async fn take_back(&mut self, observation: &Observation) -> Option<Done> {
         let attempt = self.state.overdue(clock::now())?;
-        if !matches!(observation, Observation::Seen(_)) {
+        if !matches!(observation, Observation::Seen(_)) || !self.poller.client().may_change() {
             return None;
         }
         let outcome = match self.policy.mode {
+            Mode::Auto if !self.policy.rivals.is_empty() => Outcome::Superseded {
+                detail: format!("the rescale of {} did not come about, and others scale the job", attempt.at),
+            },
             Mode::Auto => act::roll_back(self.poller.client(), attempt).await,
             // It was begun under another mode; this one changes nothing, and no longer waits for it.
             mode @ (Mode::Recommend | Mode::Paused) => Outcome::Superseded {
@@ -171,25 +205,28 @@ impl Job {
         }
     }
 
-    /// Leaves the state to be written with those of the other jobs.
-    fn stage(&self) {
-        if let Err(error) = self.store.stage(&self.name, &self.state) {
-            warn!(error = &error as &dyn Error, "the state is not kept");
-        }
+    /// Leaves the state to be written when it suits; true when somebody else has written it.
+    async fn stage(&mut self) -> bool {
+        is_fenced(self.keeper.stage(&self.name, &self.state).await)
     }
 
-    fn save(&self) -> Result<(), StoreError> {
-        self.store.stage(&self.name, &self.state)?;
-        self.store.commit()
+    async fn save(&mut self) -> Result<(), KeepError> {
+        self.keeper.save(&self.name, &self.state).await
     }
 
-    /// When a rescale has begun or ended: what is known of it is on the disk before anything else happens.
-    fn sync(&mut self) {
-        if let Err(error) = self.save() {
-            warn!(error = &error as &dyn Error, "the state is not kept");
-        }
+    /// When a rescale has begun or ended: what is known of it is kept for good before anything else happens. True when
+    /// somebody else has written the state.
+    async fn sync(&mut self) -> bool {
+        let fenced = is_fenced(self.save().await);
         if let Some(Err(error)) = self.journal.as_mut().map(JournalFile::sync) {
             warn!(%error, "the journal is not forced to the disk");
         }
+        fenced
     }
+}
+
+fn is_fenced(kept: Result<(), KeepError>) -> bool {
+    let Err(error) = kept else { return false };
+    warn!(error = &error as &dyn Error, "the state is not kept");
+    error.is_fenced()
 }

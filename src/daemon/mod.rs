@@ -7,6 +7,7 @@
 pub mod clock;
 mod job;
 pub mod journal_file;
+mod keep;
 mod pace;
 mod report;
 mod run;

@@ -14,6 +14,7 @@ use tracing::{Instrument as _, info, info_span, warn};
 use super::clock;
 use super::job::Job;
 use super::journal_file::{JournalFile, Keep};
+use super::keep::Keeper;
 use super::report::Trouble;
 use super::store::{Store, StoreError};
 use crate::act;
@@ -96,7 +97,7 @@ pub async fn run(config: Config, options: &Options, stop: impl Future<Output = (
             () = &mut stop => break,
             _ = commits.tick() => commit(&store, &mut trouble),
             // No task ends before it is told to; one that does has met a fault, and the others must not hide it.
-            Some(ended) = tasks.join_next() => ended?,
+            Some(ended) = tasks.join_next() => drop(ended?),
         }
     }
     info!("stopping: what has been begun is finished first");
@@ -143,7 +144,8 @@ fn jobs(config: Config, options: &Options, store: &Arc<Store>) -> Result<Vec<Job
         jobs.push(Job {
             poller: Poller::new(client, &spec.flink),
             hastener: act::Hastener::default(),
-            store: Arc::clone(store),
+            keeper: Keeper::Directory(Arc::clone(store)),
+            listener: None,
             delay: policy.poll.get() * index / count,
             name,
             policy,

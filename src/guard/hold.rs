@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{JobState, MissedWhy, Timestamp};
 use crate::plan::LimitedBy;
-use crate::policy::Silence;
+use crate::policy::{Rival, ScaleDirection, Silence};
 
 /// Why nothing is done now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -129,6 +129,22 @@ pub enum Hold {
     },
     /// The policy says so.
     Paused,
+    /// An annotation says so.
+    PausedByAnnotation {
+        /// The one direction that it pauses; both, without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        direction: Option<ScaleDirection>,
+        /// When it is over; not by itself, without it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+    },
+    /// Somebody else scales the same job or the same workload.
+    Conflict {
+        /// Who.
+        with: Vec<Rival>,
+    },
+    /// This process may not act at present: another one may.
+    NotLeading,
 }
 
 /// The kind of a hold, without its numbers: a metric label, an event reason.
@@ -159,6 +175,9 @@ impl Hold {
             Self::RuleSilent { .. } => "RuleSilent",
             Self::MechanismUnavailable { .. } => "MechanismUnavailable",
             Self::Paused => "Paused",
+            Self::PausedByAnnotation { .. } => "PausedByAnnotation",
+            Self::Conflict { .. } => "Conflict",
+            Self::NotLeading => "NotLeading",
         }
     }
 }
@@ -216,6 +235,19 @@ impl fmt::Display for Hold {
             }
             Self::MechanismUnavailable { detail } => f.write_str(detail),
             Self::Paused => f.write_str("the policy is paused"),
+            Self::PausedByAnnotation { direction, until } => {
+                f.write_str(match direction {
+                    None => "an annotation pauses scaling",
+                    Some(ScaleDirection::Up) => "an annotation pauses scaling up",
+                    Some(ScaleDirection::Down) => "an annotation pauses scaling down",
+                })?;
+                until.map_or(Ok(()), |until| write!(f, " until {until}"))
+            }
+            Self::Conflict { with } => {
+                let with: Vec<String> = with.iter().map(ToString::to_string).collect();
+                write!(f, "{} scales the same: only one may be left", with.join(" and "))
+            }
+            Self::NotLeading => f.write_str("the Lease is not held at present, so another process may act"),
         }
     }
 }

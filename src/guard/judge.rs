@@ -81,6 +81,8 @@ pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<H
         cooldown(direction, context),
         budget(context),
         blackout(direction, context),
+        paused(direction, context),
+        conflict(context),
         paced(&made),
     ];
     let directed = match direction {
@@ -159,12 +161,28 @@ fn quota(made: &Made) -> Option<Hold> {
     })
 }
 
-/// Of several that are open, the last to close counts.
-fn blackout(direction: Direction, c: &Context<'_>) -> Option<Hold> {
-    let direction = match direction {
+fn of_policy(direction: Direction) -> ScaleDirection {
+    match direction {
         Direction::Up => ScaleDirection::Up,
         Direction::Down => ScaleDirection::Down,
-    };
+    }
+}
+
+/// Of several pauses, one that is not over by itself counts, or else the last to end.
+fn paused(direction: Direction, c: &Context<'_>) -> Option<Hold> {
+    let holding = c.policy.pauses.iter().filter(|pause| pause.holds(of_policy(direction), c.now));
+    let last = holding.max_by_key(|pause| (pause.until.is_none(), pause.until))?;
+    Some(Hold::PausedByAnnotation { direction: last.direction, until: last.until })
+}
+
+fn conflict(c: &Context<'_>) -> Option<Hold> {
+    let with = &c.policy.rivals;
+    (!with.is_empty()).then(|| Hold::Conflict { with: with.clone() })
+}
+
+/// Of several that are open, the last to close counts.
+fn blackout(direction: Direction, c: &Context<'_>) -> Option<Hold> {
+    let direction = of_policy(direction);
     let blackouts = c.policy.spec.limits.blackout.iter();
     let meant = blackouts.filter(|blackout| blackout.direction.is_none_or(|only| only == direction));
     let until = meant.filter_map(|blackout| blackout.open_until(c.now)).max()?;
@@ -223,7 +241,9 @@ mod tests {
     use crate::plan;
     use crate::policy::hpa::SelectPolicy::Disabled;
     use crate::policy::testing::{Job, policy, rescale, workload};
-    use crate::policy::{Blackout, Bounds, Budget, ExternalTarget, Prometheus, Quantity, Quota, Rule, Span};
+    use crate::policy::{
+        Blackout, Bounds, Budget, ExternalTarget, Pause, Prometheus, Quantity, Quota, Rival, Rule, Span,
+    };
 
     /// What speaks against the plan that a job's load asks for.
     fn holds(job: &Job, policy: &Policy) -> Vec<&'static str> {
@@ -455,6 +475,27 @@ mod tests {
                 &["Blackout"],
             ),
         ]);
+    }
+
+    #[test]
+    fn holds_what_is_paused_from_outside_or_scaled_by_others() {
+        fn pause(policy: &mut Policy, text: &str) {
+            policy.pauses = Pause::list(text).expect("pauses");
+        }
+        let rival = || Rival::FlinkAutoscaler { namespace: "streams".to_owned(), name: "other".to_owned() };
+        check(&[
+            ("all: up", short, |_, p| pause(p, "all"), &["PausedByAnnotation"]),
+            ("all: down", large, |_, p| pause(p, "all"), &["PausedByAnnotation"]),
+            ("of this direction", large, |_, p| pause(p, "down"), &["PausedByAnnotation"]),
+            ("of the other direction", short, |_, p| pause(p, "down"), &[]),
+            ("not over", short, |_, p| pause(p, "up until 2100-01-01T00:00:00Z"), &["PausedByAnnotation"]),
+            ("over", short, |_, p| pause(p, "up until 2000-01-01T00:00:00Z"), &[]),
+        ]);
+        let (job, mut policy) = (short(), policy());
+        policy.rivals = vec![rival()];
+        assert_eq!(holds(&job, &policy), ["Conflict"]);
+        let said = Hold::Conflict { with: policy.rivals }.to_string();
+        assert_eq!(said, "FlinkAutoscaler streams/other scales the same: only one may be left");
     }
 
     #[test]

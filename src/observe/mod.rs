@@ -4,3 +4,6 @@
 //! must never send a request that changes something.
 
 pub mod flink;
+mod gate;
+
+pub use gate::Gate;

@@ -37,10 +37,10 @@ pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, Sched
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Blackout, Bounds, Budget, CatchUp,
-    ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, Mode, ObservedOr, Policy,
-    PolicyRef, PolicySpec, Prometheus, Quota, ReplicaBounds, Resource, ResourceName, ResourceTarget, Rule,
-    ScaleDirection, ScalingPolicyType, ScalingRate, ScalingRules, Throughput, UtilizationBand, VertexSpec,
-    VertexUtilization, WorkloadRef,
+    ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, Mode, ObservedOr,
+    PAUSE_ANNOTATION, Pause, PauseError, Policy, PolicyRef, PolicySpec, Prometheus, Quota, ReplicaBounds,
+    Resource, ResourceName, ResourceTarget, Rival, Rule, ScaleDirection, ScalingPolicyType, ScalingRate,
+    ScalingRules, Throughput, UtilizationBand, VertexSpec, VertexUtilization, WorkloadRef,
 };
 pub use when::{Facts, JobFacts, SignalFacts, Unanswered, When, WhenError, WhenFault};
 

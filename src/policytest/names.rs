@@ -55,6 +55,12 @@ pub enum HeldFor {
     MechanismUnavailable,
     /// The autoscaler is paused.
     Paused,
+    /// An annotation of the autoscaler pauses this direction.
+    PausedByAnnotation,
+    /// Somebody else scales the same job or the same workload.
+    Conflict,
+    /// Another process may act at present.
+    NotLeading,
 }
 
 impl From<&Hold> for HeldFor {
@@ -81,6 +87,9 @@ impl From<&Hold> for HeldFor {
             Hold::RuleSilent { .. } => Self::RuleSilent,
             Hold::MechanismUnavailable { .. } => Self::MechanismUnavailable,
             Hold::Paused => Self::Paused,
+            Hold::PausedByAnnotation { .. } => Self::PausedByAnnotation,
+            Hold::Conflict { .. } => Self::Conflict,
+            Hold::NotLeading => Self::NotLeading,
         }
     }
 }

@@ -16,6 +16,7 @@ use super::error::{Asked, FlinkError};
 use super::fault::{self, Sent};
 use super::freshness::Freshness;
 use super::wire::Answer;
+use crate::observe::Gate;
 use crate::policy::FlinkRef;
 
 /// Requests a second to one endpoint. A JobManager answers several thousand; 1,500 jobs of one source at the default poll
@@ -47,6 +48,8 @@ struct Inner {
     limiter: DefaultDirectRateLimiter,
     clock: DefaultClock,
     freshness: Mutex<Freshness>,
+    /// What is to be open before anything is changed.
+    gate: Gate,
 }
 
 impl FlinkClient {
@@ -55,6 +58,14 @@ impl FlinkClient {
     /// # Errors
     /// When the URL or one of the files cannot be used.
     pub fn new(flink: &FlinkRef) -> Result<Self, FlinkError> {
+        Self::gated(flink, Gate::OPEN)
+    }
+
+    /// The same, where nothing may be changed unless `gate` is open.
+    ///
+    /// # Errors
+    /// As for [`FlinkClient::new`].
+    pub fn gated(flink: &FlinkRef, gate: Gate) -> Result<Self, FlinkError> {
         let (base, https) = base_url(&flink.url)?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -64,6 +75,7 @@ impl FlinkClient {
                 limiter: DefaultDirectRateLimiter::direct(Quota::per_second(REQUESTS_PER_SECOND)),
                 clock: DefaultClock::default(),
                 freshness: Mutex::new(Freshness::default()),
+                gate,
             }),
         })
     }
@@ -116,6 +128,11 @@ impl FlinkClient {
         self.send(method, path, Some(body), Instant::now(), until).await
     }
 
+    /// Whether something may be changed at present.
+    pub fn may_change(&self) -> bool {
+        self.inner.gate.is_open()
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -139,6 +156,10 @@ impl FlinkClient {
             request = request.header(AUTHORIZATION, authorization);
         }
         if let Some(body) = body {
+            // After the rate limit, so that nothing comes between this look and the request.
+            if !self.may_change() {
+                return Err(FlinkError::NotLeading { asked: sent.asked });
+            }
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         let answer = async {

@@ -115,6 +115,12 @@ pub enum FlinkError {
         /// What is unexpected about it.
         what: String,
     },
+    /// Another process may act: nothing was sent.
+    #[error("{asked}: not sent, as the Lease is not held and another process may act")]
+    NotLeading {
+        /// What was to be asked.
+        asked: Asked,
+    },
     /// Flink answered with an error.
     #[error("{asked}: Flink answered {status}: {message}")]
     Refused {
@@ -181,7 +187,7 @@ impl FlinkError {
             Self::Refused { refusal: Refusal::UnknownJob, .. } | Self::NoSuchJob { .. } => {
                 MissedWhy::NoSuchJob
             }
-            Self::Refused { .. } => MissedWhy::Refused,
+            Self::Refused { .. } | Self::NotLeading { .. } => MissedWhy::Refused,
             Self::AmbiguousJob { .. } => MissedWhy::AmbiguousJob,
             Self::NoGraph { .. } => MissedWhy::NotStarted,
         }

@@ -7,6 +7,7 @@ mod autoscaler;
 mod behavior;
 mod limits;
 mod metrics;
+mod outside;
 mod rule;
 mod throughput;
 
@@ -21,6 +22,7 @@ pub use autoscaler::{
 pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
 pub use limits::{Alignment, Blackout, Budget, Limits, Quota, ScaleDirection};
 pub use metrics::{ExternalTarget, Prometheus, Resource, ResourceName, ResourceTarget};
+pub use outside::{PAUSE_ANNOTATION, Pause, PauseError, Rival};
 pub use rule::{Backlog, Backpressure, Fallback, FlinkAutoscaler, Rule};
 pub use throughput::{CatchUp, ObservedOr, Throughput, UtilizationBand, VertexUtilization};
 
@@ -46,6 +48,12 @@ pub struct Policy {
     /// The labels of the `FlinkAutoscaler`, for `when` to ask about.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Pauses that somebody asked for by an annotation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pauses: Vec<Pause>,
+    /// Who else scales the same job or the same workload: while there is anybody, nothing is rescaled.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rivals: Vec<Rival>,
 }
 
 impl Policy {
@@ -59,6 +67,8 @@ impl Policy {
             poll: autoscaler.flink.poll,
             spec,
             labels: BTreeMap::new(),
+            pauses: Vec::new(),
+            rivals: Vec::new(),
         }
     }
 
