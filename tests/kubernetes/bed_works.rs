@@ -1,0 +1,126 @@
+//! The test bed itself: that what it starts is a real Kubernetes, shared, and left by each test as it was found.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace as NamespaceResource, Pod};
+use kube::Api;
+use kube::api::ListParams;
+
+use crate::kubernetes::Cluster;
+use crate::testbed::until;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const DEPLOYMENT: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: localhost/none}]}
+";
+
+const READER: &str = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: reader}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: reader}
+rules: [{apiGroups: [''], resources: [configmaps], verbs: [get, list]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: reader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}
+subjects: [{kind: ServiceAccount, name: reader}]
+";
+
+#[tokio::test]
+async fn controllers_make_the_pods_of_a_deployment() -> Result<()> {
+    let namespace = Cluster::shared()?.namespace().await?;
+    namespace.apply(DEPLOYMENT).await?;
+    let pods: Api<Pod> = namespace.api();
+    until("two pods", PATIENCE, async || {
+        let found = pods.list(&ListParams::default().labels("app=web")).await?.items.len();
+        ensure!(found == 2, "{found} pods");
+        Ok(())
+    })
+    .await?;
+    let shown = namespace.kubectl(&["get", "deployment", "web", "--no-headers"]).await?;
+    ensure!(shown.starts_with("web "), "kubectl says {shown:?}");
+    let refused = namespace.apply("apiVersion: v1\nkind: Pod\nmetadata: {name: nothing}\n").await;
+    let refused = format!("{:#}", refused.err().unwrap_or_else(|| anyhow::anyhow!("nothing")));
+    ensure!(refused.contains("spec.containers: Required value"), "a pod of nothing is answered by {refused}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_token_may_do_what_its_role_says_and_no_more() -> Result<()> {
+    let namespace = Cluster::shared()?.namespace().await?;
+    namespace.apply(READER).await?;
+    let client = namespace.client_of("reader").await?;
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), namespace.name());
+    maps.list(&ListParams::default()).await?;
+    let refused = maps.delete("kube-root-ca.crt", &kube::api::DeleteParams::default()).await;
+    ensure!(matches!(&refused, Err(kube::Error::Api(status)) if status.code == 403), "a write: {refused:?}");
+    let elsewhere: Api<ConfigMap> = Api::namespaced(client, "kube-system");
+    let refused = elsewhere.list(&ListParams::default()).await;
+    ensure!(
+        matches!(&refused, Err(kube::Error::Api(status)) if status.code == 403),
+        "elsewhere: {refused:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_namespace_goes_with_its_test() -> Result<()> {
+    let cluster = Cluster::shared()?;
+    let namespace = cluster.namespace().await?;
+    let name = namespace.name().to_owned();
+    drop(namespace);
+    let namespaces: Api<NamespaceResource> = Api::all(cluster.client().await?);
+    until("the namespace to be gone", PATIENCE, async || {
+        let left = namespaces.get_opt(&name).await?;
+        ensure!(left.is_none(), "it is still there");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_api_server_comes_back_with_what_it_knew() -> Result<()> {
+    let mut cluster = Cluster::own()?;
+    let url = cluster.url()?;
+    cluster
+        .apply("{apiVersion: v1, kind: ConfigMap, metadata: {name: kept, namespace: default}, data: {a: b}}")
+        .await?;
+    cluster.stop()?;
+    let gone = cluster.kubectl(&["get", "configmap", "kept"]).await;
+    ensure!(gone.is_err(), "a dead API server answers {gone:?}");
+    cluster.start()?;
+    ensure!(cluster.url()? == url, "it is elsewhere");
+    let kept = cluster.kubectl(&["get", "configmap", "kept", "-o", "jsonpath={.data.a}"]).await?;
+    ensure!(kept == "b", "it has {kept:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_ends_with_its_value() -> Result<()> {
+    let cluster = Cluster::own()?;
+    let folder = cluster.kubeconfig().parent().map(std::path::Path::to_owned);
+    let folder = folder.filter(|folder| folder.join("log/etcd.log").exists());
+    let folder = folder.ok_or_else(|| anyhow::anyhow!("no folder of its own"))?;
+    let url = cluster.url()?;
+    let address = url.trim_start_matches("https://").to_owned();
+    ensure!(std::net::TcpStream::connect(&address).is_ok(), "{address} does not answer");
+    drop(cluster);
+    ensure!(std::net::TcpStream::connect(&address).is_err(), "{address} still answers");
+    ensure!(std::env::var_os("TIDEGATE_KEEP").is_some() || !folder.exists(), "its folder stays");
+    Ok(())
+}

@@ -1,0 +1,13 @@
+//! A real Kubernetes for tests: the API server with its controllers, on loopback. One serves the whole run of the test
+//! program, each test in a namespace of its own, and it ends with that program, whatever way that ends.
+//!
+//! `TIDEGATE_TEST_KUBECONFIG` names the kubeconfig of an administrator on any cluster that is to be used instead.
+
+mod access;
+mod cluster;
+mod kubectl;
+mod namespace;
+mod up;
+
+pub use cluster::Cluster;
+pub use namespace::Namespace;
