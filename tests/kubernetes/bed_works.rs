@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace as NamespaceResource, Pod}
 use kube::Api;
 use kube::api::ListParams;
 
-use crate::kubernetes::Cluster;
+use crate::kubernetes::{Cluster, program};
 use crate::testbed::until;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -122,5 +122,15 @@ async fn a_cluster_ends_with_its_value() -> Result<()> {
     drop(cluster);
     ensure!(std::net::TcpStream::connect(&address).is_err(), "{address} still answers");
     ensure!(std::env::var_os("TIDEGATE_KEEP").is_some() || !folder.exists(), "its folder stays");
+    Ok(())
+}
+
+#[test]
+fn programs_are_compiled_when_asked_for() -> Result<()> {
+    let kubectl = program("kubectl")?;
+    let said = std::process::Command::new(&kubectl).args(["version", "--client"]).output()?;
+    ensure!(String::from_utf8_lossy(&said.stdout).contains("v1.36."), "{said:?}");
+    let unknown = program("nonsense");
+    ensure!(unknown.is_err(), "nonsense is {unknown:?}");
     Ok(())
 }

@@ -7,7 +7,9 @@ mod access;
 mod cluster;
 mod kubectl;
 mod namespace;
+mod program;
 mod up;
 
 pub use cluster::Cluster;
 pub use namespace::Namespace;
+pub use program::program;
