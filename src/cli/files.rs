@@ -16,11 +16,15 @@ const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 /// Reads the configuration in these files, and in the files of these directories.
 pub(super) fn config(paths: &[PathBuf], policy_dir: Option<&Path>) -> Result<Config, Failure> {
     let files = sources(paths)?;
-    let library = match policy_dir {
+    load(&files, &library(policy_dir)?).or_exit(Exit::Usage)
+}
+
+/// The built-in policies, and before them those of a directory.
+pub(super) fn library(policy_dir: Option<&Path>) -> Result<Library, Failure> {
+    Ok(match policy_dir {
         Some(dir) => Library::with_files(directory(dir)?),
         None => Library::built_in(),
-    };
-    load(&files, &library).or_exit(Exit::Usage)
+    })
 }
 
 /// Reads these files, and the files of these directories.

@@ -1,7 +1,8 @@
 //! `tidegate run`
 
 use std::io;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,10 +11,11 @@ use super::args::StateArgs;
 use super::exit::{Exit, Failure, OrExit as _};
 use super::files;
 use crate::daemon::journal_file::Keep;
+use crate::daemon::kubernetes::{self, ControllerError, Scope};
 use crate::daemon::store::StoreError;
 use crate::daemon::{Options, RunError, run as daemon};
 
-/// Scale the jobs of configuration files until told to stop
+/// Scale the jobs of configuration files, or of FlinkAutoscaler objects, until told to stop
 ///
 /// Stops on SIGTERM and SIGINT, when what has been begun is finished; a second signal stops at once. Either way nothing is
 /// lost: it takes up where it stopped.
@@ -21,17 +23,21 @@ use crate::daemon::{Options, RunError, run as daemon};
 #[command(after_help = "\
 Examples:
   tidegate run --config orders.yaml --dry-run
-  tidegate run --config /etc/tidegate --state-dir /var/lib/tidegate")]
+  tidegate run --config /etc/tidegate --state-dir /var/lib/tidegate
+  tidegate run --kubernetes --namespace streams --dry-run
+  tidegate run --kubernetes --namespace all")]
 pub(super) struct Args {
     /// Files with FlinkAutoscalers and ScalingPolicies, or directories of such files
-    #[arg(short, long, required = true, num_args = 1.., value_name = "FILE")]
+    #[arg(short, long, required_unless_present = "kubernetes", num_args = 1.., value_name = "FILE")]
     config: Vec<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     /// A directory of policies: NAME.yaml holds the policy NAME
     #[arg(long, value_name = "DIR")]
     policy_dir: Option<PathBuf>,
     #[command(flatten)]
     state: StateArgs,
-    /// Write no journals
+    /// Write no journals. With --kubernetes none are written unless --journal-dir is given
     #[arg(long, conflicts_with = "journal_dir")]
     no_journal: bool,
     /// Size at which a journal is complete, and a new one begun, in MiB
@@ -40,18 +46,104 @@ pub(super) struct Args {
     /// Complete journals that are kept of each job
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     journal_files: u32,
-    /// Decide and say so only, whatever the files say
+    /// Decide and say so only, whatever the files or the objects say
     #[arg(long)]
     dry_run: bool,
 }
 
+/// Where in Kubernetes.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "In Kubernetes")]
+struct ClusterArgs {
+    /// Scale the jobs of FlinkAutoscaler objects: as the pod's ServiceAccount, or by the kubeconfig that KUBECONFIG names
+    #[arg(long, conflicts_with = "config")]
+    kubernetes: bool,
+    /// The namespaces of the objects, or `all`; that of the pod, or of the kubeconfig's context, unless told otherwise
+    #[arg(long, value_name = "NAMESPACE", num_args = 1.., value_delimiter = ',', requires = "kubernetes")]
+    namespace: Vec<String>,
+    /// The one FlinkAutoscaler that is looked after, as beside a JobManager; all, without it
+    #[arg(long, value_name = "NAME", requires = "kubernetes")]
+    name: Option<String>,
+    /// Where /healthz and /readyz are answered
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", env = "TIDEGATE_LISTEN")]
+    listen: SocketAddr,
+    /// The Lease of which the holder acts, where several processes look after the same objects; `tidegate`, or `tidegate-NAME`
+    /// with --name
+    #[arg(long, value_name = "NAME", requires = "kubernetes")]
+    lease: Option<String>,
+    /// The namespace of the Lease; that of the pod, or of the kubeconfig's context, unless told otherwise
+    #[arg(long, value_name = "NAMESPACE", requires = "kubernetes")]
+    lease_namespace: Option<String>,
+    /// The name of this process in the Lease; something is added that no other has
+    #[arg(long, value_name = "NAME", env = "HOSTNAME", default_value = "tidegate", hide_env_values = true)]
+    identity: String,
+}
+
+impl ClusterArgs {
+    fn options(
+        self,
+        policies: Option<&Path>,
+        dry_run: bool,
+        journals: Option<(PathBuf, Keep)>,
+    ) -> Result<kubernetes::Options, Failure> {
+        let scope = match &self.namespace[..] {
+            [] => None,
+            names if names.iter().any(|name| name == "all") => Some(Scope::All),
+            _ => Some(Scope::Namespaces(self.namespace)),
+        };
+        let lease = match (self.lease, &self.name) {
+            (Some(lease), _) => lease,
+            (None, Some(name)) => format!("tidegate-{name}"),
+            (None, None) => "tidegate".to_owned(),
+        };
+        Ok(kubernetes::Options {
+            scope,
+            name: self.name,
+            library: files::library(policies)?,
+            dry_run,
+            listen: Some(self.listen),
+            lease,
+            lease_namespace: self.lease_namespace,
+            identity: self.identity,
+            journals,
+        })
+    }
+}
+
+/// The daemon, until it is told to stop.
+enum Daemon {
+    Files(Box<crate::config::Config>, Options),
+    Kubernetes(Box<kubernetes::Options>),
+}
+
+impl Daemon {
+    async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+        match self {
+            Self::Files(config, options) => {
+                let ended = daemon(*config, &options, stop).await;
+                ended.map_err(|error| Failure { exit: exit_of(&error), error: error.into() })
+            }
+            Self::Kubernetes(options) => {
+                let ended = kubernetes::run(*options, stop).await;
+                ended.map_err(|error| Failure { exit: exit_in_cluster(&error), error: error.into() })
+            }
+        }
+    }
+}
+
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
-    let config = files::config(&args.config, args.policy_dir.as_deref())?;
-    let options = Options {
-        journal_dir: (!args.no_journal).then(|| args.state.journals()),
-        state_dir: args.state.state_dir,
-        keep: Keep { bytes: args.journal_size << 20, files: args.journal_files },
-        dry_run: args.dry_run,
+    let (policies, dry_run) = (args.policy_dir.as_deref(), args.dry_run);
+    let keep = Keep { bytes: args.journal_size << 20, files: args.journal_files };
+    let daemon = if args.cluster.kubernetes {
+        let journals = args.state.journal_dir.map(|dir| (dir, keep));
+        Daemon::Kubernetes(Box::new(args.cluster.options(policies, dry_run, journals)?))
+    } else {
+        let config = files::config(&args.config, policies)?;
+        let journal_dir = (!args.no_journal).then(|| args.state.journals());
+        Daemon::Files(
+            Box::new(config),
+            Options { journal_dir, state_dir: args.state.state_dir, keep, dry_run },
+        )
     };
     runtime()?.block_on(async {
         let mut signals = Signals::new().context("cannot listen to signals").or_exit(Exit::Failed)?;
@@ -61,10 +153,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
             again.next().await;
         };
         tokio::select! {
-            ended = daemon(config, &options, signals.next()) => {
-                ended.map_err(|error| Failure { exit: exit_of(&error), error: error.into() })?;
-                Ok(Exit::Done)
-            }
+            ended = daemon.run(signals.next()) => ended.map(|()| Exit::Done),
             () = hurried => Err(anyhow::anyhow!("stopped at once, by a second signal")).or_exit(Exit::Failed),
         }
     })
@@ -74,6 +163,14 @@ fn exit_of(error: &RunError) -> Exit {
     match error {
         RunError::Task(_) | RunError::Store(StoreError::Write { .. }) => Exit::Failed,
         RunError::Store(_) | RunError::Journal { .. } | RunError::Flink { .. } => Exit::Usage,
+    }
+}
+
+fn exit_in_cluster(error: &ControllerError) -> Exit {
+    match error {
+        ControllerError::Task(_) => Exit::Failed,
+        ControllerError::Listen { .. } => Exit::Usage,
+        ControllerError::Config(_) | ControllerError::Client(_) => Exit::Unreachable,
     }
 }
 

@@ -54,6 +54,8 @@ pub(super) struct Told<'a> {
 pub(super) struct Ended {
     /// What was known at the end.
     pub(super) state: State,
+    /// Where that is kept.
+    pub(super) keeper: Keeper,
     /// Somebody else has written the state: what is known here is of no use.
     pub(super) fenced: bool,
 }
@@ -98,7 +100,7 @@ impl Job {
             fenced = self.stage().await;
         }
         info!("stopped");
-        Ended { state: self.state, fenced }
+        Ended { state: self.state, keeper: self.keeper, fenced }
     }
 
     /// Decides and does; true when Flink was asked for something.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::kubernetes::{ClusterState, StateError};
 use super::store::{Store, StoreError};
 use crate::record::State;
 
@@ -12,11 +13,17 @@ use crate::record::State;
 /// the scale-down window, which bears a gap of that length, and what it learned meanwhile; never a rescale.
 const STAGE_EVERY: Duration = Duration::from_mins(1);
 
+/// Each of these is a write to Kubernetes. The scale-down window does not bear a gap of that length, and begins anew after a
+/// process was killed; one that is stopped writes what it knows.
+const STAGE_IN_CLUSTER_EVERY: Duration = Duration::from_mins(5);
+
 /// Where the state of one job is kept.
 #[derive(Debug)]
 pub(super) enum Keeper {
     /// In the state directory, with those of the other jobs.
     Directory(Arc<Store>),
+    /// In a ConfigMap beside its `FlinkAutoscaler`.
+    Cluster(ClusterState),
 }
 
 /// Why a state is not kept.
@@ -25,6 +32,9 @@ pub(super) enum KeepError {
     /// The state directory cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The ConfigMap cannot be written.
+    #[error(transparent)]
+    Cluster(#[from] StateError),
 }
 
 impl KeepError {
@@ -32,6 +42,7 @@ impl KeepError {
     pub(super) fn is_fenced(&self) -> bool {
         match self {
             Self::Store(_) => false,
+            Self::Cluster(error) => error.is_fenced(),
         }
     }
 }
@@ -41,6 +52,7 @@ impl Keeper {
     pub(super) fn every(&self) -> Duration {
         match self {
             Self::Directory(_) => STAGE_EVERY,
+            Self::Cluster(_) => STAGE_IN_CLUSTER_EVERY,
         }
     }
 
@@ -51,6 +63,7 @@ impl Keeper {
     pub(super) async fn stage(&mut self, name: &str, state: &State) -> Result<(), KeepError> {
         match self {
             Self::Directory(store) => Ok(store.stage(name, state)?),
+            Self::Cluster(map) => Ok(map.stage(state).await?),
         }
     }
 
@@ -64,6 +77,7 @@ impl Keeper {
                 store.stage(name, state)?;
                 Ok(store.commit()?)
             }
+            Self::Cluster(map) => Ok(map.save(state).await?),
         }
     }
 }

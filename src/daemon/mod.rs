@@ -4,10 +4,13 @@
 //! anything about a job: it hands what it saw to [`State::cycle`](crate::record::State::cycle) and does what comes back.
 //! One thread is enough for thousands of jobs; what blocks it is writing to the disk, which is brief, and rare.
 
+mod clients;
 pub mod clock;
+mod health;
 mod job;
 pub mod journal_file;
 mod keep;
+pub mod kubernetes;
 mod pace;
 mod report;
 mod run;

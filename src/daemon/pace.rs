@@ -51,8 +51,13 @@ fn is_unanswered(observation: &Observation) -> bool {
 }
 
 /// A number from 0 to 1. The standard library seeds every hasher anew, which is random enough for pauses.
-fn random() -> f64 {
-    RandomState::new().build_hasher().finish() as f64 / u64::MAX as f64
+pub(super) fn random() -> f64 {
+    random_bits() as f64 / u64::MAX as f64
+}
+
+/// A number that no other process has, for all that is likely.
+pub(super) fn random_bits() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 #[cfg(test)]

@@ -20,6 +20,11 @@ impl Trouble {
         is_new
     }
 
+    /// Whether it does not work.
+    pub(super) fn is_there(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// It works; since when it had not, if that is news.
     pub(super) fn ends(&mut self) -> Option<Timestamp> {
         self.since.take()

@@ -11,6 +11,7 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Duration, MissedTickBehavior, interval};
 use tracing::{Instrument as _, info, info_span, warn};
 
+use super::clients::Clients;
 use super::clock;
 use super::job::Job;
 use super::journal_file::{JournalFile, Keep};
@@ -19,8 +20,8 @@ use super::report::Trouble;
 use super::store::{Store, StoreError};
 use crate::act;
 use crate::config::{Autoscaler, Config};
-use crate::observe::flink::{FlinkClient, FlinkError, Poller};
-use crate::policy::{FlinkRef, Mode};
+use crate::observe::flink::{FlinkError, Poller};
+use crate::policy::Mode;
 
 /// States that nothing depends on at once are written this often, all that there are in one transaction.
 const COMMIT_EVERY: Duration = Duration::from_secs(10);
@@ -162,23 +163,4 @@ fn jobs(config: Config, options: &Options, store: &Arc<Store>) -> Result<Vec<Job
         }
     }
     Ok(jobs)
-}
-
-/// One client per endpoint, however many of its jobs are scaled: they share connections and the rate limit.
-#[derive(Default)]
-struct Clients {
-    made: Vec<(FlinkRef, FlinkClient)>,
-}
-
-impl Clients {
-    fn of(&mut self, flink: &FlinkRef) -> Result<FlinkClient, FlinkError> {
-        // What differs between the jobs of one endpoint is not the client's.
-        let endpoint = FlinkRef { job: None, poll: crate::policy::Span::default(), ..flink.clone() };
-        if let Some((_, client)) = self.made.iter().find(|(made, _)| *made == endpoint) {
-            return Ok(client.clone());
-        }
-        let client = FlinkClient::new(flink)?;
-        self.made.push((endpoint, client.clone()));
-        Ok(client)
-    }
 }
