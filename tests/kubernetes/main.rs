@@ -13,3 +13,4 @@ mod kubernetes;
 mod testbed;
 
 mod bed_works;
+mod controller;

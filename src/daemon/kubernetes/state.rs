@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn what_is_too_long_loses_its_oldest_rescales() {
-        let large = ledger(60, 200);
+        let large = ledger(60, 900);
         let text = encode("m", &large).expect("written");
         assert!(text.len() <= MOST_BYTES);
         let kept = decode("m", &text).expect("read");

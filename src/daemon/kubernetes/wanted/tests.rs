@@ -81,8 +81,8 @@ fn says_why_a_job_is_not_scaled_and_goes_on_with_the_others() {
         (
             "bad",
             "InvalidSpec",
-            "spec.flink.url: expected the URL of Flink's REST API such as http://orders-rest:8081, not \"jm:8081\"; \
-             spec.mod: unknown field `mod`; did you mean `mode`?",
+            "spec.flink.url: expected http:// or https:// and a host, not \"jm:8081\"; spec: unknown field `mod`; did you mean \
+             `mode`?",
         ),
         (
             "bad-policy",
@@ -96,7 +96,7 @@ fn says_why_a_job_is_not_scaled_and_goes_on_with_the_others() {
             "spec.policyRef.name: unknown policy `thruput`; did you mean `throughput`?",
         ),
         ("no-service", "ServiceNotFound", "there is no Service gone in the namespace s"),
-        ("nothing", "InvalidSpec", "spec: missing; expected fields such as `flink:`"),
+        ("nothing", "InvalidSpec", "document: `spec` is missing: What it says"),
     ];
     assert_eq!(
         said.iter().map(|(name, reason, message)| (&**name, *reason, &**message)).collect::<Vec<_>>(),

@@ -1,0 +1,7 @@
+//! `tidegate run --kubernetes` before a real API server and simulated jobs.
+
+mod bed;
+mod conflicts;
+mod follows;
+mod leads;
+mod outages;
