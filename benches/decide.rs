@@ -82,10 +82,12 @@ fn around(at: Timestamp) -> Around {
         started: Some(since),
         measured: Some((at, Duration::from_secs(15))),
         containers: vec![container],
+        ..Pod::default()
     };
-    let workload = Workload { at, replicas: 8, observed: 8, pods: vec![pod; 8] };
+    let workload = Workload { at, replicas: 8, observed: 8, pods: vec![pod; 8], scalable: None };
     let answer = Answer { at, values: Ok(vec![50_000.0, 30_000.0]) };
-    Around { workload: Some(workload), queries: [("sum(kafka_consumergroup_lag)".to_owned(), answer)].into() }
+    let queries = [("sum(kafka_consumergroup_lag)".to_owned(), answer)].into();
+    Around { workload: Some(workload), queries, ..Around::default() }
 }
 
 fn scenario() -> Scenario {

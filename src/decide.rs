@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::guard::{self, Approved, Hold};
 use crate::model::{JobId, JobState, Ledger, Snapshot, Timestamp};
-use crate::plan::{self, Limit, Plan};
+use crate::plan::{self, Limit, Plan, Step};
 use crate::policy::{self, Mode, Policy, Proposal};
 use crate::signals::{History, Signals};
 
@@ -79,6 +79,17 @@ impl Decision {
         }
     }
 
+    /// Whether the registered TaskManagers are to be looked at in the next cycle: some of them may go.
+    pub fn wants_taskmanagers(&self) -> bool {
+        self.plan().is_some_and(|plan| plan.step() == Step::RemoveTaskManagers)
+    }
+
+    /// Whether slots are awaited, so that they are to be looked at in the next cycle.
+    pub fn awaits_slots(&self) -> bool {
+        self.holds.iter().any(|hold| matches!(hold, Hold::SlotsAwaited { .. }))
+            || self.plan().is_some_and(|plan| plan.step() == Step::AddTaskManagers)
+    }
+
     /// The plan that may be carried out.
     pub fn approved(&self) -> Option<&Approved> {
         match &self.verdict {
@@ -124,19 +135,16 @@ pub fn decide(history: &History, policy: &Policy, ledger: &Ledger, now: Timestam
     let proposal = policy::propose(&signals, snapshot, policy, ledger, now);
     let (made, limits) = plan::make(&proposal, snapshot, policy, ledger, now);
     decision.limits = limits;
-    decision.verdict = match made {
-        None => Verdict::Unchanged,
-        Some(made) => {
-            let context =
-                guard::Context { snapshot, signals: &signals, proposal: &proposal, policy, ledger, now };
-            match guard::judge(made, &context) {
-                Ok(plan) => Verdict::Approved { plan },
-                Err((plan, holds)) => {
-                    decision.holds = holds;
-                    Verdict::Held { plan: Some(plan) }
-                }
-            }
+    // Where the job needs another size, its TaskManagers can go all the same that even that one would not need.
+    let fewer = plan::fewer(&proposal, snapshot, policy, ledger, made.as_ref(), now);
+    let context = guard::Context { snapshot, signals: &signals, proposal: &proposal, policy, ledger, now };
+    let judge = |made: Option<plan::Made>| made.map(|made| guard::judge(made, &context));
+    (decision.verdict, decision.holds) = match (judge(made), judge(fewer)) {
+        (Some(Ok(plan)), _) | (_, Some(Ok(plan))) => (Verdict::Approved { plan }, Vec::new()),
+        (Some(Err((plan, holds))), _) | (None, Some(Err((plan, holds)))) => {
+            (Verdict::Held { plan: Some(plan) }, holds)
         }
+        (None, None) => (Verdict::Unchanged, Vec::new()),
     };
     decision.proposal = Some(proposal);
     decision.signals = Some(signals);

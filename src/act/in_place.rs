@@ -1,6 +1,7 @@
 //! Rescaling in place: the adaptive scheduler is told what every vertex may have (`PUT .../resource-requirements`).
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,6 +12,9 @@ use crate::model::{Attempt, JobId, Ledger, Parallelism, Timestamp, VertexId};
 use crate::observe::flink::{FlinkClient, FlinkError, Refusal, Requirements};
 use crate::plan::Plan;
 use crate::record::Outcome;
+
+/// A size that was decided on longer ago may be another than what is needed now.
+const STILL_WANTED: Duration = Duration::from_mins(1);
 
 /// Carries a plan out, if all that it assumes is still so. `ledger` tells what was asked for before.
 ///
@@ -77,6 +81,26 @@ pub async fn roll_back(client: &FlinkClient, attempt: &Attempt) -> Outcome {
         Ok(()) => Outcome::RolledBack { detail: "the job did not reach its new size in time".to_owned() },
         Err(error) => refused(&error),
     }
+}
+
+/// Takes up a rescale that was written down when the program was stopped: asks for it where that had not been done and it was
+/// a moment ago; `None` when what is then seen of the job tells how it ends.
+pub async fn take_up(client: &FlinkClient, attempt: &Attempt, now: Timestamp) -> Option<Outcome> {
+    let sizes =
+        |sizes: &BTreeMap<VertexId, Parallelism>| Requirements::of(sizes.iter().map(|(&v, &p)| (v, p)));
+    let found = client.requirements(attempt.job, Instant::now() + client.timeout()).await;
+    let was_not_asked_for =
+        found.is_ok_and(|found| found == sizes(&attempt.from) && found != sizes(&attempt.to));
+    if !was_not_asked_for {
+        return None;
+    }
+    if now.since(attempt.at) > STILL_WANTED {
+        let detail = "the program was stopped before it could ask for the new size".to_owned();
+        return Some(Outcome::RolledBack { detail });
+    }
+    // What goes wrong here is seen by the deadline.
+    let asked = ask(client, attempt.job, &sizes(&attempt.to)).await;
+    asked.err().map(|error| refused(&error))
 }
 
 /// What the plan is checked against, all asked for at once.

@@ -9,4 +9,4 @@ mod checkpoint;
 mod in_place;
 
 pub use checkpoint::Hastener;
-pub use in_place::{rescale, roll_back};
+pub use in_place::{rescale, roll_back, take_up};

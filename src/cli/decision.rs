@@ -86,7 +86,11 @@ impl Told<'_> {
             notes.push(("not now", hold.to_string()));
         }
         if let Some(plan) = decision.plan() {
-            let replicas = plan.replicas.map_or_else(String::new, |n| format!(", TaskManagers: {n}"));
+            let replicas = match (&plan.scale, plan.replicas) {
+                (Some(scale), _) => format!(", TaskManagers: {} -> {}", scale.from, scale.to),
+                (None, Some(replicas)) => format!(", TaskManagers: {replicas}"),
+                (None, None) => String::new(),
+            };
             notes.push(("slots", format!("{} -> {}{replicas}", plan.slots_before, plan.slots_after)));
             for change in plan.changed() {
                 let (from, to) = (change.from, change.to);

@@ -62,7 +62,7 @@ impl Report {
             (News::Gone | News::None, _) => {}
         }
         let is_new = self.is_new(summary, outcome);
-        let Summary { at: _, verdict, holds, load, backlog, current, planned, because } = summary;
+        let Summary { at: _, verdict, holds, load, backlog, current, planned, replicas, because } = summary;
         macro_rules! say {
             ($level:ident) => {
                 $level!(
@@ -73,6 +73,7 @@ impl Report {
                     backlog,
                     current = ?current,
                     planned = ?planned,
+                    replicas = ?replicas,
                     "{because}"
                 )
             };
@@ -83,7 +84,12 @@ impl Report {
             say!(debug);
         }
         match outcome {
-            Outcome::Applied => info!(sizes = summary.sizes(), "Flink was asked for another size"),
+            Outcome::Applied => match summary.replicas {
+                Some((from, to)) => {
+                    info!(from, to, "Kubernetes was asked for another number of TaskManagers")
+                }
+                None => info!(sizes = summary.sizes(), "Flink was asked for another size"),
+            },
             Outcome::Superseded { detail } | Outcome::RolledBack { detail } | Outcome::Failed { detail } => {
                 warn!(outcome = outcome.kind(), "{detail}");
             }
@@ -147,6 +153,7 @@ mod tests {
             backlog: None,
             current: vec![1, 3],
             planned: planned.to_vec(),
+            replicas: None,
             because: String::new(),
         }
     }

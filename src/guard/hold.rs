@@ -91,6 +91,48 @@ pub enum Hold {
         /// Slots that are there.
         have: u32,
     },
+    /// TaskManagers that the plan needs were asked for, and are not all there.
+    SlotsAwaited {
+        /// Slots that the plan needs.
+        needed: u32,
+        /// Slots that are there.
+        have: u32,
+        /// Replicas that were asked for.
+        replicas: u32,
+        /// When they are given up; `None` when they have only now been found to be missing.
+        until: Option<Timestamp>,
+        /// Why they are missing, in the words of whoever refused; `None` where nobody says.
+        why: Option<String>,
+    },
+    /// There are more TaskManagers than are needed, and each of them holds slots.
+    NoIdleTaskManager {
+        /// TaskManagers that there are.
+        replicas: u32,
+        /// TaskManagers that would do.
+        enough: u32,
+    },
+    /// There are more TaskManagers than are needed, and the workload would remove one first that may hold slots.
+    BusyTaskManagerFirst {
+        /// Its pod.
+        pod: String,
+    },
+    /// There are more TaskManagers than are needed; which of them are idle is looked up for the next cycle.
+    TaskManagersUnseen,
+    /// The workload that gives the job its slots could not be looked at: nothing shrinks.
+    WorkloadUnseen {
+        /// Why, in one line for people.
+        detail: String,
+    },
+    /// The replicas of the workload may not be changed this way.
+    ScaleRefused {
+        /// In the words of whoever refused.
+        detail: String,
+    },
+    /// A change of the replicas has just failed.
+    ScaleFailed {
+        /// When it may be tried again.
+        until: Timestamp,
+    },
     /// The quota of CPU and memory leaves nothing of the change.
     QuotaSpent {
         /// Slots that the plan needs.
@@ -168,6 +210,13 @@ impl Hold {
             Self::EffectAwaited { .. } => "EffectAwaited",
             Self::BroughtNothing { .. } => "BroughtNothing",
             Self::SlotsMissing { .. } => "SlotsMissing",
+            Self::SlotsAwaited { .. } => "SlotsAwaited",
+            Self::NoIdleTaskManager { .. } => "NoIdleTaskManager",
+            Self::BusyTaskManagerFirst { .. } => "BusyTaskManagerFirst",
+            Self::TaskManagersUnseen => "TaskManagersUnseen",
+            Self::WorkloadUnseen { .. } => "WorkloadUnseen",
+            Self::ScaleRefused { .. } => "ScaleRefused",
+            Self::ScaleFailed { .. } => "ScaleFailed",
             Self::QuotaSpent { .. } => "QuotaSpent",
             Self::QuotaUnknown { .. } => "QuotaUnknown",
             Self::Blackout { .. } => "Blackout",
@@ -219,6 +268,33 @@ impl fmt::Display for Hold {
             }
             Self::SlotsMissing { needed, have } => {
                 write!(f, "{needed} slots are needed and {have} are there")
+            }
+            Self::SlotsAwaited { needed, have, replicas, until, why } => {
+                write!(
+                    f,
+                    "{needed} slots are needed, {have} are there, and {replicas} TaskManagers are asked for"
+                )?;
+                if let Some(until) = until {
+                    write!(f, ", awaited until {until}")?;
+                }
+                why.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+            }
+            Self::NoIdleTaskManager { replicas, enough } => {
+                write!(f, "{enough} of {replicas} TaskManagers would do, and each of them holds slots")
+            }
+            Self::BusyTaskManagerFirst { pod } => {
+                write!(
+                    f,
+                    "fewer TaskManagers would do, and {pod} would be the first to go, which may hold slots"
+                )
+            }
+            Self::TaskManagersUnseen => f.write_str("which TaskManagers are idle is not known yet"),
+            Self::WorkloadUnseen { detail } => {
+                write!(f, "the workload cannot be looked at, so nothing shrinks: {detail}")
+            }
+            Self::ScaleRefused { detail } => write!(f, "the replicas may not be changed: {detail}"),
+            Self::ScaleFailed { until } => {
+                write!(f, "a change of the replicas has just failed; the next may be tried at {until}")
             }
             Self::QuotaSpent { needed, allowed } => {
                 write!(f, "{needed} slots are needed and the quota of CPU and memory allows {allowed}")

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Hold;
 use crate::model::{FlinkVersion, Ledger, Rescale, Scheduler, Snapshot, Timestamp};
-use crate::plan::{Direction, Made, OverQuota, Plan};
+use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step};
 use crate::policy::{Policy, Proposal, ScaleDirection};
 use crate::signals::{Signals, Trend};
 
@@ -25,6 +25,10 @@ const BROUGHT_NOTHING: f64 = 0.1;
 
 /// What brought nothing is not tried again until the load is this much higher, or lower.
 const OTHER_LOAD: f64 = 0.1;
+
+/// A change of the replicas that failed is tried again after this long: an API server that restarts is back by then, and one
+/// that is down for longer is not asked with every poll.
+const SCALE_AGAIN_AFTER: Duration = Duration::from_secs(15);
 
 /// Requirements can be set over REST from this version on (FLIP-291).
 const IN_PLACE_SINCE: FlinkVersion = FlinkVersion { major: 1, minor: 18, patch: 0 };
@@ -74,6 +78,9 @@ pub fn not_running(snapshot: &Snapshot) -> Option<Hold> {
 /// The plan, with every reason why not now.
 pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<Hold>)> {
     let direction = made.plan.direction;
+    if made.plan.step() == Step::RemoveTaskManagers {
+        return judge_removal(made, context);
+    }
     let general = [
         unfit(context),
         changing(context),
@@ -84,16 +91,56 @@ pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<H
         paused(direction, context),
         conflict(context),
         paced(&made),
+        scale_failed(&made.plan, context),
     ];
     let directed = match direction {
-        Direction::Up => [slots(&made), quota(&made), brought_nothing(&made.plan, context), None],
-        Direction::Down if made.plan.within_bounds_again => [None, None, None, None],
-        Direction::Down => {
-            [window(&made), backlog(context), not_worth_it(&made.plan, context), silent(context)]
-        }
+        Direction::Up => [
+            slots(&made).or_else(|| awaited(&made)),
+            quota(&made),
+            brought_nothing(&made.plan, context),
+            None,
+            None,
+        ],
+        Direction::Down if made.plan.within_bounds_again => [const { None }; 5],
+        Direction::Down => [
+            window(&made),
+            backlog(context),
+            not_worth_it(&made.plan, context),
+            silent(context),
+            workload_unseen(context),
+        ],
     };
-    let holds: Vec<Hold> = general.into_iter().chain(directed).flatten().collect();
-    if holds.is_empty() { Ok(Approved(made.plan)) } else { Err((made.plan, holds)) }
+    concluded(made.plan, general.into_iter().chain(directed))
+}
+
+/// Removing idle TaskManagers restarts nothing: it costs no budget and needs no mechanism. What has never come is given back
+/// whatever else is going on.
+fn judge_removal(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<Hold>)> {
+    let failed = scale_failed(&made.plan, context);
+    if made.gives_back {
+        return concluded(made.plan, [failed]);
+    }
+    let holds = [
+        unfit(context),
+        changing(context),
+        cooldown(Direction::Down, context),
+        blackout(Direction::Down, context),
+        paced(&made),
+        failed,
+        window(&made),
+        backlog(context),
+        silent(context),
+        clinging(&made),
+    ];
+    concluded(made.plan, holds)
+}
+
+fn concluded(
+    plan: Plan,
+    holds: impl IntoIterator<Item = Option<Hold>>,
+) -> Result<Approved, (Plan, Vec<Hold>)> {
+    let holds: Vec<Hold> = holds.into_iter().flatten().collect();
+    if holds.is_empty() { Ok(Approved(plan)) } else { Err((plan, holds)) }
 }
 
 fn unfit(c: &Context<'_>) -> Option<Hold> {
@@ -151,6 +198,31 @@ fn budget(c: &Context<'_>) -> Option<Hold> {
 
 fn slots(made: &Made) -> Option<Hold> {
     made.slots_have.map(|have| Hold::SlotsMissing { needed: made.plan.slots_after, have })
+}
+
+fn awaited(made: &Made) -> Option<Hold> {
+    let Awaited { needed, have, replicas, until, why } = made.awaited.clone()?;
+    Some(Hold::SlotsAwaited { needed, have, replicas, until, why })
+}
+
+fn scale_failed(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
+    plan.scale.as_ref()?;
+    let until = c.ledger.scaling.failed? + SCALE_AGAIN_AFTER;
+    (until > c.now).then_some(Hold::ScaleFailed { until })
+}
+
+fn clinging(made: &Made) -> Option<Hold> {
+    let Scale { from, to, .. } = made.plan.scale.as_ref()?;
+    Some(match made.clinging.as_ref()? {
+        Clinging::Unseen => Hold::TaskManagersUnseen,
+        Clinging::NoneIdle => Hold::NoIdleTaskManager { replicas: *from, enough: *to },
+        Clinging::Busy { pod } => Hold::BusyTaskManagerFirst { pod: pod.clone() },
+    })
+}
+
+fn workload_unseen(c: &Context<'_>) -> Option<Hold> {
+    let detail = c.snapshot.around.workload_unseen.clone()?;
+    Some(Hold::WorkloadUnseen { detail })
 }
 
 fn quota(made: &Made) -> Option<Hold> {

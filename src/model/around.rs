@@ -15,6 +15,9 @@ pub struct Around {
     /// The workload that gives the job its slots, with its pods.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload: Option<Workload>,
+    /// Why the workload that is named could not be looked at, in one line for people; `None` where it was, or none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workload_unseen: Option<String>,
     /// The last answers to the queries of the policy, by query.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queries: BTreeMap<String, Answer>,
@@ -23,7 +26,7 @@ pub struct Around {
 impl Around {
     /// Whether nothing was asked.
     pub fn is_empty(&self) -> bool {
-        self.workload.is_none() && self.queries.is_empty()
+        self.workload.is_none() && self.workload_unseen.is_none() && self.queries.is_empty()
     }
 }
 
@@ -39,12 +42,52 @@ pub struct Workload {
     pub observed: u32,
     /// Its pods.
     pub pods: Vec<Pod>,
+    /// What is to be known to change its replicas; `None` where it is only looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scalable: Option<Scalable>,
 }
 
-/// A pod, as far as an HPA looks at it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// What is to be known of a workload to change its replicas.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scalable {
+    /// Which pods go when there are to be fewer.
+    pub removes: Removes,
+    /// Why Kubernetes makes no more pods of it, such as a quota, in its own words; `None` where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// The TaskManagers that are registered with the JobManager; `None` where they were not asked for. They are only when it
+    /// matters; what each pod's is, is with the pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<Registered>,
+}
+
+/// Which pods go when a workload is to have fewer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Removes {
+    /// Those that do not run, then those with the lowest `controller.kubernetes.io/pod-deletion-cost` (a ReplicaSet's).
+    LowestCost,
+    /// Those with the highest numbers, whatever they are marked with (a StatefulSet's).
+    HighestOrdinal,
+}
+
+/// What was read of the registered TaskManagers as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Registered {
+    /// When.
+    pub at: Timestamp,
+    /// Those that no pod of the workload could be found for.
+    pub unmatched: u32,
+}
+
+/// A pod, as far as an HPA looks at it, and the TaskManager in it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pod {
+    /// Its name; empty where nobody asked for it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
     /// How far it is in its life.
     pub phase: Phase,
     /// Whether it is on its way out (it has a deletion timestamp).
@@ -54,10 +97,48 @@ pub struct Pod {
     pub ready: Option<Ready>,
     /// When the kubelet took it on; `None` where it has not.
     pub started: Option<Timestamp>,
+    /// Why no node takes it, in the scheduler's words; `None` where one has, or it has not been tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unschedulable: Option<String>,
     /// The end of the time that its use was measured over, and that time; `None` where nothing was measured.
     pub measured: Option<(Timestamp, Duration)>,
     /// Its containers.
     pub containers: Vec<Container>,
+    /// Its `controller.kubernetes.io/pod-deletion-cost`, where it has one: of several that run, the lowest goes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_cost: Option<i32>,
+    /// The TaskManager in it, where it is registered and the TaskManagers were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taskmanager: Option<TaskManager>,
+}
+
+impl Pod {
+    /// Whether it counts: it is not on its way out and has not ended.
+    pub fn is_alive(&self) -> bool {
+        !self.is_deleted && !matches!(self.phase, Phase::Succeeded | Phase::Failed)
+    }
+
+    /// Whether its Ready condition says that it serves.
+    pub fn is_ready(&self) -> bool {
+        self.ready.is_some_and(|ready| ready.status == ReadyStatus::True)
+    }
+}
+
+/// A registered TaskManager's slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskManager {
+    /// All of them.
+    pub slots: u32,
+    /// Those that no job holds. Flink keeps a slot for the job that gave it up for `slot.idle.timeout` (50 s).
+    pub free: u32,
+}
+
+impl TaskManager {
+    /// Whether nothing is lost with it.
+    pub fn is_idle(self) -> bool {
+        self.free == self.slots
+    }
 }
 
 /// A container of a pod. Amounts are in thousandths: of a core, of a byte.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Parallelism, Seconds, Timestamp, VertexId};
+use super::{JobId, Parallelism, Scaling, Seconds, Timestamp, VertexId};
 
 /// Past rescales kept; the budget per day is far below.
 const RESCALES_KEPT: usize = 64;
@@ -36,6 +36,9 @@ pub struct Ledger {
     /// Since when rules have been silent, by their place in the policy.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub silent: BTreeMap<usize, Timestamp>,
+    /// What was done to the replicas of the workload.
+    #[serde(default, skip_serializing_if = "Scaling::is_none")]
+    pub scaling: Scaling,
 }
 
 impl Ledger {

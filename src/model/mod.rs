@@ -8,15 +8,20 @@ mod graph;
 mod ids;
 mod ledger;
 pub(crate) mod nearest;
+mod scaling;
 mod snapshot;
 mod time;
 mod units;
 
-pub use around::{Amount, Answer, Around, Container, Phase, Pod, Ready, ReadyStatus, Workload};
+pub use around::{
+    Amount, Answer, Around, Container, Phase, Pod, Ready, ReadyStatus, Registered, Removes, Scalable,
+    TaskManager, Workload,
+};
 pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, VertexId};
 pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Pressure, Rescale, RescaleEnd};
 pub use nearest::Hint;
+pub use scaling::{Growth, NoRoom, Scaled, Scaling};
 pub use snapshot::{
     Cluster, FlinkVersion, JobState, Missed, MissedWhy, Observation, Reading, Scheduler, Slots, Snapshot,
 };

@@ -16,12 +16,13 @@ impl Maker<'_> {
         }
         let wished = &paced[..];
         let demand = slots::needed(&self.snapshot.graph, wished);
-        let short_of = slots::usable(self.snapshot, self.most_replicas()).filter(|&have| demand > have);
+        let (within_reach, reach) = self.reach();
+        let short_of = within_reach.filter(|&have| demand > have);
         let quota = self.policy.spec.limits.quota;
         let over_quota = quota.map(|quota| quota::slots(quota, self.snapshot)).filter(|q| demand > q.slots());
         let most = match (short_of, over_quota.map(OverQuota::slots)) {
             (Some(have), Some(allowed)) if allowed < have => Some((allowed, LimitedBy::Quota)),
-            (Some(have), _) => Some((have, LimitedBy::Slots)),
+            (Some(have), _) => Some((have, reach)),
             (None, allowed) => allowed.map(|allowed| (allowed, LimitedBy::Quota)),
         };
         if let Some((have, by)) = most {

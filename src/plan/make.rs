@@ -1,6 +1,8 @@
 //! A proposal, fitted to what is possible: one size for every vertex, with the trail of what limited it.
 
 use super::behavior::Pace;
+use super::fewer::Clinging;
+use super::more::Awaited;
 use super::quota::OverQuota;
 use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, bounds, slots, together};
 use crate::model::{Ledger, Parallelism, Snapshot, Timestamp, Vertex};
@@ -19,6 +21,12 @@ pub struct Made {
     pub over_quota: Option<OverQuota>,
     /// What of the behavior leaves nothing of the plan for now.
     pub paced_by: Option<LimitedBy>,
+    /// The TaskManagers that were asked for and are not all there, where the plan needs them.
+    pub awaited: Option<Awaited>,
+    /// What keeps TaskManagers from being removed that are no longer needed, where the plan is to remove them.
+    pub clinging: Option<Clinging>,
+    /// Whether it only gives back replicas that have never come.
+    pub gives_back: bool,
 }
 
 /// Makes a plan of a proposal; `None` when every vertex has the size it needs. Always with the trail of limits.
@@ -29,14 +37,14 @@ pub fn make(
     ledger: &Ledger,
     now: Timestamp,
 ) -> (Option<Made>, Vec<Limit>) {
-    let mut maker = Maker::new(proposal, snapshot, policy);
+    let mut maker = Maker::new(proposal, snapshot, policy, ledger, now);
     let Some(direction) = maker.direction() else {
-        return (None, maker.limits);
+        return (maker.least_taskmanagers(), maker.limits);
     };
     let wished = maker.wished(direction);
     let pace = Pace::new(direction, policy, snapshot, ledger, now);
     let made = match direction {
-        Direction::Up => maker.grow(&wished, &pace),
+        Direction::Up => maker.grow(&wished, &pace).map(|made| maker.with_taskmanagers(made)),
         Direction::Down => maker.shrink(&wished, &pace, ledger, now),
     };
     (made, maker.limits)
@@ -47,6 +55,8 @@ pub(super) struct Maker<'a> {
     pub(super) proposal: &'a Proposal,
     pub(super) snapshot: &'a Snapshot,
     pub(super) policy: &'a Policy,
+    pub(super) ledger: &'a Ledger,
+    pub(super) now: Timestamp,
     /// Every vertex's own bounds.
     pub(super) own: Vec<bounds::Range>,
     /// Those within which it changes together with others: its own, for one that changes alone.
@@ -56,12 +66,18 @@ pub(super) struct Maker<'a> {
     pub(super) limits: Vec<Limit>,
 }
 impl<'a> Maker<'a> {
-    fn new(proposal: &'a Proposal, snapshot: &'a Snapshot, policy: &'a Policy) -> Self {
+    pub(super) fn new(
+        proposal: &'a Proposal,
+        snapshot: &'a Snapshot,
+        policy: &'a Policy,
+        ledger: &'a Ledger,
+        now: Timestamp,
+    ) -> Self {
         let current: Vec<_> = proposal.wants.iter().map(|want| want.current).collect();
         let groups = together::groups(&snapshot.graph, &current);
         let own = bounds::own(proposal, snapshot, policy);
         let bounds = bounds::shared(&own, &groups, &proposal.wants);
-        Self { proposal, snapshot, policy, own, bounds, groups, limits: Vec::new() }
+        Self { proposal, snapshot, policy, ledger, now, own, bounds, groups, limits: Vec::new() }
     }
 
     pub(super) fn vertex(&self, index: usize) -> &Vertex {
@@ -118,6 +134,12 @@ impl<'a> Maker<'a> {
         if wants.iter().zip(sizes).all(|(want, &size)| want.current == size) {
             return None;
         }
+        Some(self.made_of(direction, sizes))
+    }
+
+    /// The plan for these sizes, which may be the ones there are.
+    pub(super) fn made_of(&self, direction: Direction, sizes: &[Parallelism]) -> Made {
+        let wants = &self.proposal.wants;
         let changes = sizes.iter().enumerate().map(|(index, &to)| Change {
             vertex: self.vertex(index).id,
             name: self.vertex(index).name.clone(),
@@ -128,7 +150,7 @@ impl<'a> Maker<'a> {
         });
         let slots_after = slots::needed(&self.snapshot.graph, sizes);
         let outside = |(index, want): (usize, &Want)| self.is_outside_bounds(index, want);
-        Some(Made {
+        Made {
             plan: Plan {
                 direction,
                 changes: changes.collect(),
@@ -139,6 +161,7 @@ impl<'a> Maker<'a> {
                     .slots
                     .and_then(|s| s.per_taskmanager())
                     .map(|per| slots_after.div_ceil(per).max(self.policy.replicas.min.unwrap_or(0))),
+                scale: None,
                 assumes: Assumptions {
                     job: self.snapshot.job,
                     version: self.snapshot.cluster.version,
@@ -152,7 +175,10 @@ impl<'a> Maker<'a> {
             slots_have: None,
             over_quota: None,
             paced_by: None,
-        })
+            awaited: None,
+            clinging: None,
+            gives_back: false,
+        }
     }
 }
 

@@ -6,8 +6,10 @@
 mod align;
 mod behavior;
 mod bounds;
+mod fewer;
 mod grow;
 mod make;
+mod more;
 mod paced;
 mod quota;
 mod shrink;
@@ -18,6 +20,8 @@ mod together;
 mod types;
 mod wish;
 
+pub use fewer::{Clinging, fewer};
 pub use make::{Made, make};
+pub use more::Awaited;
 pub use quota::OverQuota;
-pub use types::{Assumptions, Change, Direction, Limit, LimitedBy, Plan};
+pub use types::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, Scale, Step};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::slots;
-use crate::model::{Amount, Container, Phase, Pod, Snapshot};
+use crate::model::{Amount, Container, Pod, Snapshot};
 use crate::policy::{Quantity, Quota};
 
 /// Slots that a quota allows, fewer than a plan needs.
@@ -48,19 +48,18 @@ fn taskmanagers(quota: Quota, snapshot: &Snapshot) -> Option<u32> {
 /// What a TaskManager requests, in thousandths: the most that any pod does, as the new ones of a rollout may request more than
 /// the old ones. `None` where a pod that counts requests nothing, which a quota cannot be held against.
 fn request(pods: &[Pod], amount: fn(&Container) -> Amount) -> Option<i64> {
-    let counts = |pod: &&Pod| !pod.is_deleted && !matches!(pod.phase, Phase::Succeeded | Phase::Failed);
     let of_pod = |pod: &Pod| {
         let requests = pod.containers.iter().filter_map(|container| amount(container).request);
         requests.fold(0_i64, |sum, request| sum.saturating_add(request.max(0)))
     };
-    let requests: Vec<i64> = pods.iter().filter(counts).map(of_pod).collect();
+    let requests: Vec<i64> = pods.iter().filter(|pod| pod.is_alive()).map(of_pod).collect();
     requests.iter().all(|&request| request > 0).then(|| requests.into_iter().max())?
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Workload;
+    use crate::model::{Phase, Workload};
     use crate::policy::testing::{Job, START};
 
     /// A pod that requests so many thousandths of a core, and of MiB of memory.
@@ -73,14 +72,7 @@ mod tests {
         };
         // A sidecar that requests nothing changes nothing.
         let containers = vec![container, Container::default()];
-        Pod {
-            phase: Phase::Running,
-            is_deleted: false,
-            ready: None,
-            started: None,
-            measured: None,
-            containers,
-        }
+        Pod { containers, ..Pod::default() }
     }
 
     fn quota(cpu: &str, memory: &str) -> Quota {
@@ -114,7 +106,8 @@ mod tests {
             ("none of the other", quota("2", "1Gi"), vec![pod(Some(500), None)], OverQuota::Unknown(64)),
         ] {
             let mut job = Job::chain(&[(1, 0.0), (3, 0.004)]);
-            job.snapshot.around.workload = Some(Workload { at: START, replicas: 8, observed: 8, pods });
+            job.snapshot.around.workload =
+                Some(Workload { at: START, replicas: 8, observed: 8, pods, scalable: None });
             assert_eq!(slots(quota, &job.snapshot), expected, "{what}");
         }
     }

@@ -1,6 +1,6 @@
 //! Slots: how many a size needs, how many there are, and the best that can be made of too few.
 
-use crate::model::{Graph, Parallelism, Snapshot};
+use crate::model::{Graph, Parallelism, Slots, Snapshot};
 
 /// Slots that a job of these sizes holds: of each slot sharing group, as many as its largest vertex has subtasks.
 pub(crate) fn needed(graph: &Graph, sizes: &[Parallelism]) -> u32 {
@@ -24,6 +24,11 @@ pub(super) fn usable(snapshot: &Snapshot, most_replicas: Option<u32>) -> Option<
     };
     let most = most_replicas.zip(slots.per_taskmanager()).map(|(max, per)| max.saturating_mul(per));
     Some(most.map_or(there, |most| there.min(most)))
+}
+
+/// Slots of the cluster that this job cannot have: other jobs hold them.
+pub(super) fn of_others(slots: Slots, own: u32) -> u32 {
+    if slots.jobs_running <= 1 { 0 } else { slots.total.saturating_sub(own.saturating_add(slots.available)) }
 }
 
 /// What is wished of every vertex, and what it has at the least.
@@ -56,7 +61,7 @@ pub(super) fn fit(graph: &Graph, demand: &Demand<'_>, have: u32) -> Option<Vec<P
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Edge, Ship, Slots, Vertex, VertexId};
+    use crate::model::{Edge, Ship, Vertex, VertexId};
     use crate::policy::testing::{Job, START};
 
     fn graph(groups: &[&str]) -> Graph {

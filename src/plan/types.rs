@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{FlinkVersion, JobId, Parallelism, Timestamp, VertexId};
+use crate::model::{FlinkVersion, JobId, Parallelism, Removes, Timestamp, VertexId};
 
 /// What is to be done to a job, with nothing left to choose.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,6 +19,9 @@ pub struct Plan {
     pub slots_after: u32,
     /// TaskManagers that gives the job its slots, where their size is known.
     pub replicas: Option<u32>,
+    /// How the workload is scaled: what is done about it now, before or without the vertices; `None` where nothing is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<Scale>,
     /// What must still be so when it is carried out.
     pub assumes: Assumptions,
     /// Records/s that the sources are to take in, all together: what the plan is for.
@@ -33,10 +36,45 @@ impl Plan {
         self.changes.iter().filter(|change| change.from != change.to)
     }
 
+    /// What of the plan is done now.
+    pub fn step(&self) -> Step {
+        match &self.scale {
+            None => Step::Rescale,
+            Some(scale) if scale.to > scale.from => Step::AddTaskManagers,
+            Some(_) => Step::RemoveTaskManagers,
+        }
+    }
+
     /// The plan's undoing: every vertex back to where it was.
     pub fn undo(&self) -> impl Iterator<Item = (VertexId, Parallelism)> + '_ {
         self.changes.iter().map(|change| (change.vertex, change.from))
     }
+}
+
+/// What of a plan is done now: TaskManagers come before a job grows, and go after it has shrunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// The workload gets more replicas; the job is rescaled when their slots are there, by the plan that is made then.
+    AddTaskManagers,
+    /// The job is rescaled.
+    Rescale,
+    /// Idle TaskManagers go; the job is not touched.
+    RemoveTaskManagers,
+}
+
+/// Another number of replicas of the workload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Scale {
+    /// Replicas asked for now, which is assumed still to be so when it is carried out.
+    pub from: u32,
+    /// Replicas to be asked for.
+    pub to: u32,
+    /// Names of the pods that are to go, where some are: idle ones, and those in which no TaskManager runs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pods: Vec<String>,
+    /// How the workload picks the pods that go.
+    pub removes: Removes,
 }
 
 /// One vertex's part of a plan.
@@ -116,6 +154,8 @@ pub enum LimitedBy {
     Together,
     /// The slots that are there, or that the most TaskManagers would give.
     Slots,
+    /// There was no room for more TaskManagers lately.
+    NoRoom,
     /// The quota of CPU and memory.
     Quota,
     /// What the scale-down window needed at its most.

@@ -49,6 +49,7 @@ use crate::signals::Signals;
 use said::Context;
 
 pub(crate) use backpressure::pressure;
+pub(crate) use replicas::least as least_replicas;
 pub(crate) use restart::scale_down_window;
 
 /// What the rules of a policy ask for.

@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use super::hpa::{Metric, Proposal as Asks, Tolerance};
-use super::said::{Asked, Context, Replicas, Silence};
-use super::{ReplicaBounds, Want, Why};
-use crate::model::{Parallelism, Phase, Pod, ReadyStatus};
+use super::said::{Asked, Context, Replicas, Said, Silence};
+use super::{Policy, Proposal, ReplicaBounds, Rule, Want, Why};
+use crate::model::{Parallelism, Phase, Pod, Timestamp};
 
 /// The replicas that were asked for, and those that there are.
 fn replicas(context: &Context<'_>) -> Result<(u32, u32), Silence> {
@@ -22,9 +22,7 @@ pub(super) fn ready(context: &Context<'_>) -> Result<u32, Silence> {
         // Those that are registered with the JobManager are ready.
         return Ok(replicas(context)?.1);
     };
-    let is_ready = |pod: &&Pod| {
-        pod.phase == Phase::Running && pod.ready.is_some_and(|ready| ready.status == ReadyStatus::True)
-    };
+    let is_ready = |pod: &&Pod| pod.phase == Phase::Running && pod.is_ready();
     Ok(u32::try_from(workload.pods.iter().filter(is_ready).count()).unwrap_or(u32::MAX))
 }
 
@@ -46,8 +44,29 @@ pub(super) fn ask(metric: &Metric<'_>, context: &Context<'_>) -> Asked {
     Ok((sizes(current, wanted, context), Some(said)))
 }
 
+/// The least TaskManagers that there are to be: by the job's bounds, by an open window of a schedule, and by the rules that speak
+/// in replicas.
+pub(crate) fn least(policy: &Policy, proposal: &Proposal, now: Timestamp) -> u32 {
+    let scheduled = policy.spec.rules.iter().filter_map(|rule| match rule {
+        Rule::Schedule(rule) => rule.at(now).replicas.floor,
+        _ => None,
+    });
+    let asked = proposal.rules.iter().filter_map(|rule| match &rule.said {
+        Said::Replicas(replicas) => Some(replicas.wanted),
+        Said::Sizes | Said::Off | Said::Silent { .. } | Said::FellBack { .. } => None,
+    });
+    scheduled.chain(policy.replicas.min).chain(asked).max().unwrap_or(0)
+}
+
+/// The TaskManagers that the job's size goes by: while more are awaited, those that there were before.
+fn basis(current: u32, context: &Context<'_>) -> u32 {
+    let growth = context.ledger.scaling.growth.as_ref();
+    growth.map_or(current, |growth| growth.from.min(current))
+}
+
 /// Every vertex in the same proportion.
 fn sizes(current: u32, wanted: u32, context: &Context<'_>) -> Vec<Want> {
+    let current = basis(current, context);
     let why = match wanted.cmp(&current) {
         Ordering::Greater => Why::MetricAboveTarget,
         Ordering::Equal => Why::WithinBand,
@@ -61,7 +80,7 @@ fn sizes(current: u32, wanted: u32, context: &Context<'_>) -> Vec<Want> {
 
 /// Every vertex's share of so many TaskManagers.
 pub(super) fn share(wanted: u32, context: &Context<'_>) -> Result<Vec<Parallelism>, Silence> {
-    let (current, _) = replicas(context)?;
+    let current = basis(replicas(context)?.0, context);
     Ok(context.snapshot.vertices.iter().map(|v| part(v.parallelism, current, wanted)).collect())
 }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::model::{
     Amount, Around, Cluster, Container, CurvePoint, Edge, FlinkVersion, Graph, JobId, JobState, Ledger, Need,
-    NeedWindow, Parallelism, Phase, Pod, Reading, Rescale, RescaleEnd, Scheduler, Seconds, Ship, Slots,
-    Snapshot, Timestamp, Vertex, VertexId, Workload,
+    NeedWindow, Parallelism, Pod, Reading, Rescale, RescaleEnd, Scheduler, Seconds, Ship, Slots, Snapshot,
+    Timestamp, Vertex, VertexId, Workload,
 };
 use crate::policy::said::Context;
 use crate::policy::{Policy, Proposal, Rule, Span, Throughput, propose};
@@ -39,16 +39,8 @@ pub(crate) fn rescale(nth: usize, downtime: Option<f64>) -> Rescale {
 /// So many TaskManagers, each of which requests so many thousandths of a core.
 pub(crate) fn workload(replicas: u32, cpu: i64) -> Workload {
     let container = Container { cpu: Amount { request: Some(cpu), used: None }, ..Container::default() };
-    let pod = Pod {
-        phase: Phase::Running,
-        is_deleted: false,
-        ready: None,
-        started: None,
-        measured: None,
-        containers: vec![container],
-    };
-    let pods = (0..replicas).map(|_| pod.clone()).collect();
-    Workload { at: START, replicas, observed: replicas, pods }
+    let pods = (0..replicas).map(|_| Pod { containers: vec![container.clone()], ..Pod::default() }).collect();
+    Workload { at: START, replicas, observed: replicas, pods, scalable: None }
 }
 
 /// A job with what is known of it.

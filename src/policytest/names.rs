@@ -41,6 +41,20 @@ pub enum HeldFor {
     BroughtNothing,
     /// There are too few slots.
     SlotsMissing,
+    /// TaskManagers that the plan needs were asked for, and are not all there.
+    SlotsAwaited,
+    /// There are more TaskManagers than are needed, and each of them holds slots.
+    NoIdleTaskManager,
+    /// There are more TaskManagers than are needed, and the workload would remove one first that may hold slots.
+    BusyTaskManagerFirst,
+    /// There are more TaskManagers than are needed; which of them are idle is not known yet.
+    TaskManagersUnseen,
+    /// The workload that gives the job its slots could not be looked at.
+    WorkloadUnseen,
+    /// The replicas of the workload may not be changed this way.
+    ScaleRefused,
+    /// A change of the replicas has just failed.
+    ScaleFailed,
     /// The quota of CPU and memory leaves nothing of the change.
     QuotaSpent,
     /// What the TaskManagers request is not known, so the quota cannot be checked.
@@ -80,6 +94,13 @@ impl From<&Hold> for HeldFor {
             Hold::EffectAwaited { .. } => Self::EffectAwaited,
             Hold::BroughtNothing { .. } => Self::BroughtNothing,
             Hold::SlotsMissing { .. } => Self::SlotsMissing,
+            Hold::SlotsAwaited { .. } => Self::SlotsAwaited,
+            Hold::NoIdleTaskManager { .. } => Self::NoIdleTaskManager,
+            Hold::BusyTaskManagerFirst { .. } => Self::BusyTaskManagerFirst,
+            Hold::TaskManagersUnseen => Self::TaskManagersUnseen,
+            Hold::WorkloadUnseen { .. } => Self::WorkloadUnseen,
+            Hold::ScaleRefused { .. } => Self::ScaleRefused,
+            Hold::ScaleFailed { .. } => Self::ScaleFailed,
             Hold::QuotaSpent { .. } => Self::QuotaSpent,
             Hold::QuotaUnknown { .. } => Self::QuotaUnknown,
             Hold::Blackout { .. } => Self::Blackout,

@@ -79,6 +79,7 @@ fn small(job: &TestJob, test: &Test) -> Scenario {
         scheduler: SchedulerKind::Adaptive,
         taskmanagers: taskmanagers(job, test.bounds.replicas),
         slots_per_taskmanager: job.slots_per_taskmanager,
+        workload: None,
         vertices: job.vertices.iter().map(vertex).collect(),
         edges: edges.collect(),
         checkpoints: Some(CheckpointScenario {

@@ -60,6 +60,7 @@ impl Surroundings {
         let answer = |value: Option<f64>| Answer { at: now, values: Ok(value.into_iter().collect()) };
         Around {
             workload: self.pods.map(|pods| self.workload(pods, self.replicas(slots), now)),
+            workload_unseen: None,
             queries: self.queries.iter().map(|(query, value)| (query.clone(), answer(*value))).collect(),
         }
     }
@@ -82,8 +83,10 @@ impl Surroundings {
                 cpu: amount(pods.cpu, self.cpu),
                 memory: amount(pods.memory, self.memory),
             }],
+            ..Pod::default()
         };
-        Workload { at: now, replicas, observed: replicas, pods: vec![pod; replicas as usize] }
+        let pods = vec![pod; replicas as usize];
+        Workload { at: now, replicas, observed: replicas, pods, scalable: None }
     }
 }
 

@@ -7,6 +7,7 @@ mod attempt;
 pub mod journal;
 mod learn;
 mod outcome;
+mod scaling;
 mod state;
 pub mod summary;
 

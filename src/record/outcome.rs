@@ -26,7 +26,8 @@ pub enum Outcome {
         /// What was no longer so.
         detail: String,
     },
-    /// The job was asked to take the new size.
+    /// What the plan says is to be done now was asked for: Flink, to give the job its new size, or Kubernetes, for another number
+    /// of TaskManagers.
     Applied,
     /// Flink refused, or the request was lost; nothing is known to have changed.
     Failed {

@@ -9,10 +9,10 @@ use super::attempt::{self, Ended};
 use crate::decide::{Decision, decide};
 use crate::guard::Approved;
 use crate::model::{Attempt, Ledger, Observation, Pressure, Snapshot, Timestamp};
-use crate::policy::Policy;
+use crate::policy::{Policy, scale_down_window};
 use crate::signals::History;
 
-use super::learn;
+use super::{learn, scaling};
 
 /// A rescale that has not come about after this long is taken back. Flink 2.x may wait out a cooldown of 30 s, a checkpoint
 /// and 60 s for slots before it begins; what has not begun after five minutes (its own limit for slots at submission) will
@@ -41,10 +41,15 @@ impl State {
                 learn::forget_graph(&mut self.ledger, snapshot);
             }
             self.follow_attempt(snapshot, now);
+            scaling::follow(&mut self.ledger.scaling, snapshot, now);
         }
         let decision = decide(&self.history, policy, &self.ledger, now);
         if let Some(snapshot) = self.history.last() {
             learn::from_decision(&mut self.ledger, &decision, snapshot, policy);
+            if snapshot.around.workload.is_some() {
+                let window = scale_down_window(policy, &self.ledger);
+                scaling::learn(&mut self.ledger.scaling, &decision, snapshot, window);
+            }
         }
         decision
     }
@@ -59,9 +64,16 @@ impl State {
         }
     }
 
-    /// Notes that an approved plan is about to be carried out. To be kept for good before anything is asked of Flink.
+    /// Notes that an approved plan is about to be carried out. To be kept for good before anything is asked of Flink, or of
+    /// Kubernetes.
     pub fn begin(&mut self, approved: &Approved, now: Timestamp) {
         let plan = approved.plan();
+        if let Some(scale) = &plan.scale {
+            scaling::begin(&mut self.ledger.scaling, scale, now);
+            return;
+        }
+        // The TaskManagers that it waited for are there.
+        self.ledger.scaling.growth = None;
         let sizes = |size: fn(&crate::plan::Change) -> crate::model::Parallelism| {
             plan.changes.iter().map(|change| (change.vertex, size(change))).collect()
         };
@@ -82,6 +94,10 @@ impl State {
 
     /// Notes what came of carrying a plan out, or of taking it back.
     pub fn end(&mut self, outcome: &Outcome, now: Timestamp) {
+        if self.ledger.scaling.asked.is_some() {
+            scaling::end(&mut self.ledger.scaling, outcome, now);
+            return;
+        }
         // What was asked for and is not there yet ends by what is seen of the job.
         if let Some(ended) = attempt::after(outcome) {
             self.conclude(ended, now);

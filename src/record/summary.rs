@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::decide::{Decision, Verdict};
 use crate::guard::Hold;
 use crate::model::{Graph, Timestamp, VertexId};
-use crate::plan::{Change, Direction, LimitedBy, Plan};
+use crate::plan::{Change, Direction, LimitedBy, Plan, Scale};
 use crate::policy::{Want, Why};
 
 /// Sizes of more vertices than this are not listed one by one.
@@ -31,6 +31,9 @@ pub struct Summary {
     pub current: Vec<u32>,
     /// Subtasks of each vertex as they are, or would be, asked for; empty when nothing is.
     pub planned: Vec<u32>,
+    /// TaskManagers as they are, and as they are, or would be, asked for; `None` where their number stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<(u32, u32)>,
     /// The reason, for people.
     pub because: String,
 }
@@ -48,13 +51,19 @@ impl Summary {
             backlog: backlog(decision),
             current: wants.iter().map(|want| want.current.get()).collect(),
             planned: changes.iter().map(|change| change.to.get()).collect(),
+            replicas: decision
+                .plan()
+                .and_then(|plan| plan.scale.as_ref())
+                .map(|scale| (scale.from, scale.to)),
             because: because(decision, graph),
         }
     }
 
     /// Whether this says something else than `last` did. Numbers alone do not: they change with every cycle.
     pub fn is_news_after(&self, last: &Self) -> bool {
-        let said = |summary: &Self| (summary.verdict, summary.holds.clone(), summary.planned.clone());
+        let said = |summary: &Self| {
+            (summary.verdict, summary.holds.clone(), summary.planned.clone(), summary.replicas)
+        };
         said(self) != said(last)
     }
 
@@ -118,7 +127,7 @@ fn why_changed(decision: &Decision, plan: &Plan) -> String {
         Direction::Up => changed().max_by(|(_, a), (_, b)| fullness(a).total_cmp(&fullness(b))),
         Direction::Down => changed().min_by(|(_, a), (_, b)| fullness(a).total_cmp(&fullness(b))),
     };
-    let Some((change, want)) = far else { return String::new() };
+    let Some((change, want)) = far else { return plan.scale.as_ref().map_or_else(String::new, why_scaled) };
     let mut text = sentence(&change.name, want);
     if change.to != want.needed() {
         let limit = decision.limits.iter().rev().find(|limit| limit.vertex == change.vertex);
@@ -129,7 +138,20 @@ fn why_changed(decision: &Decision, plan: &Plan) -> String {
     if others > 0 {
         let _ = write!(text, ", and {others} more");
     }
+    if let Some(Scale { from, to, .. }) = plan.scale {
+        let _ = write!(text, "; TaskManagers first: {to} instead of {from}");
+    }
     text
+}
+
+/// Why TaskManagers come or go while the job keeps its size.
+fn why_scaled(scale: &Scale) -> String {
+    let Scale { from, to, pods, .. } = scale;
+    if to > from {
+        return format!("there are to be {to} TaskManagers at the least, not {from}");
+    }
+    let going = if pods.is_empty() { String::new() } else { format!(": {} can go", pods.join(", ")) };
+    format!("{to} of {from} TaskManagers are enough{going}")
 }
 
 /// Why a job stays as it is: what it would need and cannot have, or that all is well.
@@ -209,6 +231,7 @@ pub fn limited(by: LimitedBy) -> &'static str {
         LimitedBy::MaxScaleUpFactor => "the rule's largest factor for scaling up",
         LimitedBy::MaxScaleDownFactor => "the rule's largest factor for scaling down",
         LimitedBy::Slots => "the slots that there are",
+        LimitedBy::NoRoom => "there was no room for more TaskManagers lately",
         LimitedBy::Quota => "the quota of CPU and memory",
         LimitedBy::ScaleDownWindow => "what it needed within the scale-down window",
         LimitedBy::ScheduleCeiling => "the schedule's ceiling",
@@ -295,6 +318,7 @@ mod tests {
             backlog: None,
             current: current.to_vec(),
             planned: planned.to_vec(),
+            replicas: None,
             because: String::new(),
         };
         for (current, planned, text) in [

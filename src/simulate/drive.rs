@@ -11,7 +11,7 @@ use super::{Simulation, Truth};
 use crate::decide::Decision;
 use crate::guard::{Approved, Hold};
 use crate::model::{Attempt, Observation, Parallelism, Timestamp, VertexId};
-use crate::plan::Direction;
+use crate::plan::{Direction, Scale, Step};
 use crate::policy::{Mode, Policy};
 use crate::record::journal::Cycle;
 use crate::record::{Outcome, State};
@@ -70,6 +70,15 @@ pub struct Score {
     pub peak_backlog: f64,
 }
 
+/// Where the engine is cut off, the next time that it acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Crash {
+    /// When what it is about to do is written down, and nothing is done.
+    BeforeAsking,
+    /// When it is done, and nobody has taken note of the answer.
+    AfterAsking,
+}
+
 /// A simulated job with the engine at the wheel.
 #[derive(Debug)]
 pub struct Drive {
@@ -81,6 +90,7 @@ pub struct Drive {
     start: Timestamp,
     next: Timestamp,
     score: Score,
+    crash: Option<Crash>,
 }
 
 impl Drive {
@@ -88,7 +98,15 @@ impl Drive {
     pub fn new(simulation: Simulation, policy: Policy) -> Self {
         let start = simulation.now();
         let next = start + policy.poll.get();
-        Self { simulation, state: State::default(), policy, start, next, score: Score::default() }
+        Self {
+            simulation,
+            state: State::default(),
+            policy,
+            start,
+            next,
+            score: Score::default(),
+            crash: None,
+        }
     }
 
     /// The policy that decides.
@@ -123,6 +141,11 @@ impl Drive {
         }
     }
 
+    /// Cuts the engine off the next time that it acts; it goes on with what it had written down.
+    pub fn crash_when_acting(&mut self, crash: Crash) {
+        self.crash = Some(crash);
+    }
+
     /// Lets the clock run to the next poll, and goes through one cycle.
     pub fn cycle(&mut self) -> Driven {
         let wait = FETCH_TIME.min(self.policy.poll.get() / 4);
@@ -134,6 +157,7 @@ impl Drive {
 
         let observation = self.simulation.observe();
         let decision = self.state.cycle(&observation, &self.policy, at);
+        self.simulation.look_at_taskmanagers(decision.wants_taskmanagers());
         let Acted { begun, outcome, ended } = self.act(&decision, at);
         let truth = self.simulation.truth();
         self.keep_score(&decision, &outcome, &truth);
@@ -147,7 +171,17 @@ impl Drive {
         match decision.approved() {
             Some(plan) if self.policy.mode == Mode::Auto => {
                 self.state.begin(plan, at);
-                let outcome = self.ask(plan);
+                let crash = self.crash.take();
+                if crash == Some(Crash::BeforeAsking) {
+                    return self.restarted(at);
+                }
+                let outcome = match plan.plan().step() {
+                    Step::Rescale => self.ask(plan),
+                    Step::AddTaskManagers | Step::RemoveTaskManagers => self.scale(plan),
+                };
+                if crash == Some(Crash::AfterAsking) {
+                    return self.restarted(at);
+                }
                 self.state.end(&outcome, at);
                 Acted { begun: Some(at), outcome, ended: Some(at) }
             }
@@ -165,6 +199,25 @@ impl Drive {
             Ok(()) => Outcome::Applied,
             Err(detail) => Outcome::Failed { detail },
         }
+    }
+
+    fn scale(&mut self, approved: &Approved) -> Outcome {
+        let Some(Scale { from, to, pods, .. }) = &approved.plan().scale else { return Outcome::Unchanged };
+        match self.simulation.scale(*from, *to, pods) {
+            Ok(()) => Outcome::Applied,
+            Err(detail) => Outcome::Superseded { detail },
+        }
+    }
+
+    /// The program starts again with what it had written down before it asked for anything.
+    fn restarted(&mut self, at: Timestamp) -> Acted {
+        let written = serde_json::to_string(&self.state).ok();
+        self.state = written.and_then(|state| serde_json::from_str(&state).ok()).unwrap_or_default();
+        // A rescale that had been written down is asked for when it had not been, which asking again does not tell from asking.
+        if let Some(attempt) = self.state.ledger.attempt.clone() {
+            let _ = self.require(&attempt.to);
+        }
+        Acted { begun: Some(at), outcome: Outcome::Unobserved, ended: None }
     }
 
     fn take_back(&mut self, attempt: &Attempt, at: Timestamp) -> Acted {
@@ -189,7 +242,8 @@ impl Drive {
         let score = &mut self.score;
         score.decisions += 1;
         score.peak_backlog = score.peak_backlog.max(truth.backlog());
-        if let (Outcome::Applied, Some(plan)) = (outcome, decision.plan()) {
+        let rescale = decision.plan().filter(|plan| plan.step() == Step::Rescale);
+        if let (Outcome::Applied, Some(plan)) = (outcome, rescale) {
             score.rescales += 1;
             match plan.direction {
                 Direction::Up => score.scale_ups += 1,

@@ -30,15 +30,16 @@ mod slots;
 mod station;
 mod store;
 mod view;
+mod workload;
 
 pub use check::{Problem, ScenarioError};
 pub use checkpoints::{CheckpointCounts, CheckpointRecord};
-pub use drive::{Drive, Driven, Score};
+pub use drive::{Crash, Drive, Driven, Score};
 pub use load::{Load, Point, Shape, Sine, Trace};
 pub use refused::Refused;
 pub use scenario::{
     CheckpointScenario, ColdStart, EdgeScenario, Fault, FaultKind, MetricScenario, RestartScenario, Scenario,
-    SchedulerKind, Slo, SourceScenario, VertexScenario, Waiting, Window,
+    SchedulerKind, Slo, SourceScenario, VertexScenario, Waiting, Window, WorkloadKind, WorkloadScenario,
 };
 pub use simulation::Simulation;
 pub use view::{SourceTruth, Truth};

@@ -30,6 +30,9 @@ pub struct Scenario {
     /// Slots of each TaskManager.
     #[schemars(range(min = 1))]
     pub slots_per_taskmanager: u32,
+    /// The workload that makes the TaskManagers; without it there are as many as at the start, but for faults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<WorkloadScenario>,
     /// The job's vertices. Those that no edge leads to are sources.
     #[schemars(length(min = 1))]
     pub vertices: Vec<VertexScenario>,
@@ -55,6 +58,43 @@ pub struct Scenario {
 
 fn newest() -> FlinkVersion {
     FlinkVersion { major: 2, minor: 3, patch: 0 }
+}
+
+/// A Kubernetes workload whose pods are the TaskManagers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct WorkloadScenario {
+    /// How its pods go.
+    pub kind: WorkloadKind,
+    /// From when a pod is made until its TaskManager has registered, where a node has room for it.
+    pub starts_within: Span,
+    /// Pods that nodes have room for; the others stay pending. Without it, all find a place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<u32>,
+    /// Pods that a quota lets be made. Without it, there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<u32>,
+    /// Whether Flink spreads a job's slots over all TaskManagers, as before 1.19.3, instead of filling as few as it can.
+    pub spread: bool,
+}
+
+impl Default for WorkloadScenario {
+    fn default() -> Self {
+        // Seen on a real node: a third TaskManager has registered 7 s after the patch of replicas.
+        let starts_within = Span::from_secs(7);
+        Self { kind: WorkloadKind::default(), starts_within, room: None, quota: None, spread: false }
+    }
+}
+
+/// How a workload's pods go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum WorkloadKind {
+    /// Those that do not run, then those with the lowest deletion cost.
+    #[default]
+    Deployment,
+    /// Those with the highest numbers.
+    StatefulSet,
 }
 
 /// The scheduler that runs the job.

@@ -95,6 +95,7 @@ fn scenario(name: &str, vertices: Vec<VertexScenario>, edges: Vec<EdgeScenario>)
         flink_version: FlinkVersion { major: 2, minor: 3, patch: 0 },
         scheduler: SchedulerKind::Adaptive,
         taskmanagers: 1,
+        workload: None,
         slots_per_taskmanager: 1,
         vertices,
         edges,

@@ -14,6 +14,7 @@ use super::scheduler::{Family, RestartTimes, Scheduler, Turn};
 use super::slots::Groups;
 use super::store::{Known, Store};
 use super::view::Cached;
+use super::workload::Pods;
 use crate::model::{Around, Graph, JobId, Timestamp, VertexId};
 use crate::policy::Span;
 
@@ -51,6 +52,10 @@ pub struct Simulation {
     /// What the counters said when the vertices stopped, if they had run.
     pub(super) last_words: Option<Vec<Known>>,
     pub(super) taskmanagers: u32,
+    /// The workload that makes them, where there is one.
+    pub(super) pods: Option<Pods>,
+    /// Whether an observer asks for the registered TaskManagers.
+    pub(super) with_taskmanagers: bool,
     /// Slots that the job has given up and until when they stay with it.
     lingering: (u32, u64),
     /// Indices of the faults that are still to come, the next one last.
@@ -100,6 +105,10 @@ impl Simulation {
             started: None,
             last_words: None,
             taskmanagers: scenario.taskmanagers,
+            pods: scenario
+                .workload
+                .map(|workload| Pods::new(workload, scenario.taskmanagers, scenario.slots_per_taskmanager)),
+            with_taskmanagers: false,
             lingering: (0, 0),
             to_come,
             jobmanager_back: None,
@@ -172,6 +181,32 @@ impl Simulation {
         Ok(())
     }
 
+    /// From now on, an observer asks for the registered TaskManagers, or no longer does.
+    pub fn look_at_taskmanagers(&mut self, with_taskmanagers: bool) {
+        self.with_taskmanagers = with_taskmanagers;
+    }
+
+    /// Asks for another number of replicas, with these pods marked to go first, where `from` are asked for now. TaskManagers that
+    /// go with slots on them take the job down.
+    ///
+    /// # Errors
+    /// Where there is no workload, or another number is asked for now.
+    pub fn scale(&mut self, from: u32, to: u32, going: &[String]) -> Result<(), String> {
+        let now = self.now;
+        let pods = self.pods.as_mut().ok_or("the scenario has no workload")?;
+        if pods.replicas() != from {
+            return Err(format!("{} replicas are asked for, not {from}", pods.replicas()));
+        }
+        pods.mark(going);
+        let killed = pods.scale(to, now);
+        self.taskmanagers = pods.registered();
+        if killed > 0 {
+            let turn = self.scheduler.fail(now);
+            self.follow(turn, now);
+        }
+        Ok(())
+    }
+
     /// One step of the model: the records move, and then what is due by its end happens.
     fn step(&mut self) {
         let at = self.done;
@@ -187,6 +222,12 @@ impl Simulation {
     fn events_due(&mut self) {
         let now = self.done;
         self.faults_due(now);
+        if let Some(pods) = &mut self.pods
+            && pods.advance(now) > 0
+        {
+            self.taskmanagers = pods.registered();
+            self.scheduler.slots_added(now);
+        }
         if self.started.is_some() {
             self.checkpoints.advance(now, || self.flow.positions());
         }
@@ -202,6 +243,10 @@ impl Simulation {
                 self.attempt += 1;
                 self.flow.start(&self.scheduler.parallelism);
                 self.checkpoints.start(at);
+                let held = self.scheduler.held(self.total_slots());
+                if let Some(pods) = &mut self.pods {
+                    pods.hold(held);
+                }
             }
             Some(Turn::Stopped) => {
                 let (flow, attempt) = (&self.flow, self.attempt);
@@ -210,6 +255,9 @@ impl Simulation {
                 self.last_words = self.started.take().map(|started| known(started).collect());
                 if self.last_words.is_some() {
                     self.lingering = (self.scheduler.held(u32::MAX), at + SLOT_IDLE_MS);
+                }
+                if let Some(pods) = &mut self.pods {
+                    pods.release(at + SLOT_IDLE_MS);
                 }
                 self.restarts += 1;
                 self.checkpoints.stop(at);

@@ -7,8 +7,8 @@ use super::scheduler::{Phase, StateTimes};
 use super::simulation::{Simulation, is_on, millis};
 use super::store::Known;
 use crate::model::{
-    Cluster, JobState, Missed, MissedWhy, Observation, Parallelism, Reading, Scheduler, Seconds, Slots,
-    Snapshot, Timestamp,
+    Around, Cluster, JobState, Missed, MissedWhy, Observation, Parallelism, Reading, Scheduler, Seconds,
+    Slots, Snapshot, Timestamp,
 };
 
 /// An observer gives up on an answer after so long: the default time limit of a request.
@@ -55,6 +55,10 @@ pub struct Truth {
     pub throughput: Vec<f64>,
     /// What there is outside for each source, in the graph's order.
     pub sources: Vec<SourceTruth>,
+    /// Registered TaskManagers.
+    pub taskmanagers: u32,
+    /// Replicas of the workload, where the scenario has one.
+    pub replicas: Option<u32>,
     /// Slots that the job holds.
     pub slots_held: u32,
     /// How often the job was restarted, for whatever reason.
@@ -149,6 +153,8 @@ impl Simulation {
             parallelism: self.scheduler.parallelism.clone(),
             throughput: self.flow.stations.iter().map(|station| station.rate).collect(),
             sources: sources.collect(),
+            taskmanagers: self.taskmanagers,
+            replicas: self.pods.as_ref().map(super::workload::Pods::replicas),
             slots_held: self.scheduler.held(self.total_slots()),
             restarts: self.restarts,
             slot_seconds: seconds(self.slot_ms),
@@ -172,10 +178,18 @@ impl Simulation {
             slots: Some(self.slots()),
             graph: Arc::clone(&self.graph),
             vertices: (0..self.graph.len()).map(|v| self.reading(&cached, v)).collect(),
-            around: self.around.clone(),
+            around: self.around(),
         };
         self.cached = Some(cached);
         snapshot
+    }
+
+    fn around(&self) -> Around {
+        let mut around = self.around.clone();
+        if let Some(pods) = &self.pods {
+            around.workload = Some(pods.view(self.with_taskmanagers, self.now, self.now()));
+        }
+        around
     }
 
     fn reading(&self, cached: &Cached, v: usize) -> Reading {

@@ -34,6 +34,7 @@ impl World {
                 }
             });
         let plan = Plan {
+            scale: None,
             direction: Direction::Up,
             changes: changes.collect(),
             slots_before: 3,
