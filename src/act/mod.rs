@@ -7,6 +7,8 @@
 mod check;
 mod checkpoint;
 mod in_place;
+mod replicas;
 
 pub use checkpoint::Hastener;
 pub use in_place::{rescale, roll_back, take_up};
+pub use replicas::scale;

@@ -11,11 +11,13 @@ use super::journal_file::JournalFile;
 use super::keep::{KeepError, Keeper};
 use super::pace::Pace;
 use super::report::{Report, Trouble};
+use super::workload::Workload;
 use crate::act;
 use crate::decide::Decision;
 use crate::guard::{Approved, Hold};
 use crate::model::{Observation, Timestamp};
 use crate::observe::flink::Poller;
+use crate::plan::Step;
 use crate::policy::{Mode, Policy};
 use crate::record::journal::Cycle;
 use crate::record::{Outcome, State, Summary};
@@ -25,6 +27,10 @@ pub(super) struct Job {
     pub(super) name: String,
     pub(super) policy: Policy,
     pub(super) poller: Poller,
+    /// The workload that gives the job its slots, where one is named.
+    pub(super) workload: Option<Workload>,
+    /// Whether a rescale may have been cut off by the end of the program: looked at in the first cycle.
+    pub(super) resumes: bool,
     pub(super) hastener: act::Hastener,
     pub(super) state: State,
     pub(super) keeper: Keeper,
@@ -76,7 +82,7 @@ impl Job {
         let mut next = Instant::now() + self.delay;
         let (mut staged, mut fenced) = (next, false);
         while !fenced {
-            let observation = tokio::select! {
+            let mut observation = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 observation = async {
@@ -86,6 +92,9 @@ impl Job {
                 } => observation,
             };
             next += pace.after(&observation);
+            if let Some(workload) = &mut self.workload {
+                workload.look(&mut observation, &mut self.poller);
+            }
             let was_under_way = self.state.ledger.attempt.is_some();
             let acted = self.cycle(&observation, &mut report, &mut journal_trouble).await;
             if acted || was_under_way != self.state.ledger.attempt.is_some() {
@@ -107,6 +116,7 @@ impl Job {
     async fn cycle(&mut self, observation: &Observation, report: &mut Report, trouble: &mut Trouble) -> bool {
         let at = clock::now();
         let decision = self.state.cycle(observation, &self.policy, at);
+        self.poller.want_taskmanagers(decision.wants_taskmanagers());
         let Done { begun, outcome, ended } = self.act(&decision, observation).await;
         let graph = self.state.history.last().map(|snapshot| &*snapshot.graph);
         report.cycle(observation, &Summary::of(&decision, graph), &outcome);
@@ -121,6 +131,9 @@ impl Job {
 
     /// Carries out what was approved, or takes back what has not come about.
     async fn act(&mut self, decision: &Decision, observation: &Observation) -> Done {
+        if let Some(done) = self.take_up(observation).await {
+            return done;
+        }
         if let Some(done) = self.take_back(observation).await {
             return done;
         }
@@ -149,7 +162,7 @@ impl Job {
         let begun = clock::now();
         self.state.begin(plan, begun);
         let outcome = match self.save().await {
-            Ok(()) => act::rescale(self.poller.client(), plan, &self.state.ledger, begun).await,
+            Ok(()) => self.ask(plan, begun).await,
             // A rescale that a restart would not know of could be asked for twice, or never be taken back.
             Err(error) => {
                 let why = error.source().map_or_else(String::new, |source| format!(": {source}"));
@@ -162,6 +175,35 @@ impl Job {
         let ended = clock::now();
         self.state.end(&outcome, ended);
         Done { begun: Some(begun), outcome, ended: Some(ended) }
+    }
+
+    async fn ask(&mut self, plan: &Approved, now: Timestamp) -> Outcome {
+        let flink = self.poller.client();
+        match (plan.plan().step(), self.workload.as_ref().and_then(Workload::target)) {
+            (Step::Rescale, _) => act::rescale(flink, plan, &self.state.ledger, now).await,
+            (Step::AddTaskManagers | Step::RemoveTaskManagers, Some(target)) => {
+                act::scale(target, flink, plan, now).await
+            }
+            (Step::AddTaskManagers | Step::RemoveTaskManagers, None) => {
+                Outcome::Superseded { detail: "there is no workload to scale any more".to_owned() }
+            }
+        }
+    }
+
+    /// In the first cycle: takes up a rescale that may have been cut off before it was asked for.
+    async fn take_up(&mut self, observation: &Observation) -> Option<Done> {
+        if !self.resumes || !matches!(observation, Observation::Seen(_)) {
+            return None;
+        }
+        self.resumes = false;
+        let attempt = self.state.ledger.attempt.as_ref()?;
+        if self.policy.mode != Mode::Auto || !self.poller.client().may_change() {
+            return None;
+        }
+        let outcome = act::take_up(self.poller.client(), attempt, clock::now()).await?;
+        let ended = clock::now();
+        self.state.end(&outcome, ended);
+        Some(Done { begun: None, outcome, ended: Some(ended) })
     }
 
     /// Takes back a rescale that has not come about in time, when Flink can be heard.

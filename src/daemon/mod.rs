@@ -15,5 +15,6 @@ mod pace;
 mod report;
 mod run;
 pub mod store;
+mod workload;
 
 pub use run::{Options, RunError, full_name, run};

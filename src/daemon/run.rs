@@ -16,8 +16,10 @@ use super::clock;
 use super::job::Job;
 use super::journal_file::{JournalFile, Keep};
 use super::keep::Keeper;
+use super::kubernetes::connect;
 use super::report::Trouble;
 use super::store::{Store, StoreError};
+use super::workload::{Reach, Workload};
 use crate::act;
 use crate::config::{Autoscaler, Config};
 use crate::observe::flink::{FlinkError, Poller};
@@ -82,9 +84,10 @@ pub fn full_name(autoscaler: &Autoscaler) -> String {
 /// At the start, when a directory or a setting cannot be used; at the end, when the states cannot be kept.
 pub async fn run(config: Config, options: &Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let store = Arc::new(Store::open(&options.state_dir)?);
+    let reach = reach(&config).await;
     let (stopping, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    for job in jobs(config, options, &store)? {
+    for job in jobs(config, options, &store, &reach)? {
         let span = info_span!("job", autoscaler = job.name);
         tasks.spawn(job.run(stopped.clone()).instrument(span));
     }
@@ -110,6 +113,19 @@ pub async fn run(config: Config, options: &Options, stop: impl Future<Output = (
     Ok(store.commit()?)
 }
 
+/// The API server, where a workload is named; it is by its absence that a job goes without.
+async fn reach(config: &Config) -> Reach {
+    if config.autoscalers.iter().all(|autoscaler| autoscaler.spec.workload.is_none()) {
+        return Err("no workload is named".to_owned());
+    }
+    let how = "run within the cluster, or set KUBECONFIG";
+    let found = connect::config().await.map_err(|error| format!("no API server is known: {error}; {how}"))?;
+    let namespace = found.default_namespace.clone();
+    let client = connect::client(found)
+        .map_err(|error| format!("the API server's settings cannot be used: {error}"))?;
+    Ok((client, namespace))
+}
+
 fn commit(store: &Store, trouble: &mut Trouble) {
     match store.commit() {
         Ok(()) => {
@@ -128,13 +144,13 @@ fn commit(store: &Store, trouble: &mut Trouble) {
     }
 }
 
-fn jobs(config: Config, options: &Options, store: &Arc<Store>) -> Result<Vec<Job>, RunError> {
+fn jobs(config: Config, options: &Options, store: &Arc<Store>, reach: &Reach) -> Result<Vec<Job>, RunError> {
     let mut clients = Clients::default();
     let count = u32::try_from(config.autoscalers.len()).unwrap_or(u32::MAX).max(1);
     let mut jobs = Vec::new();
     for (index, autoscaler) in (0u32..).zip(config.autoscalers) {
         let name = full_name(&autoscaler);
-        let Autoscaler { name: _, namespace: _, spec, mut policy } = autoscaler;
+        let Autoscaler { name: _, namespace, spec, mut policy } = autoscaler;
         if options.dry_run && policy.mode == Mode::Auto {
             policy.mode = Mode::Recommend;
         }
@@ -144,6 +160,8 @@ fn jobs(config: Config, options: &Options, store: &Arc<Store>) -> Result<Vec<Job
         let journal = options.journal_dir.as_ref().map(|dir| JournalFile::new(dir, &name, options.keep));
         jobs.push(Job {
             poller: Poller::new(client, &spec.flink),
+            workload: Workload::of(&spec, &policy, namespace.as_deref(), reach),
+            resumes: state.ledger.attempt.is_some(),
             hastener: act::Hastener::default(),
             keeper: Keeper::Directory(Arc::clone(store)),
             listener: None,

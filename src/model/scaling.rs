@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{Slots, Timestamp};
 
 /// Changes that are kept: those of the longest period that a behavior's policies may have (30 min), one a poll at the most
 /// often, and then some.
@@ -70,9 +70,21 @@ pub struct Growth {
     pub to: u32,
     /// Until when they are awaited.
     pub until: Timestamp,
+    /// Slots of one TaskManager as they were known before: one that has just registered is counted before its slots are (seen
+    /// on 2.3.0), so that their quotient is wrong for a moment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots_of_each: Option<u32>,
 }
 
 impl Growth {
+    /// TaskManagers whose slots are there.
+    pub fn arrived(&self, slots: Slots) -> u32 {
+        match self.slots_of_each {
+            Some(each) if each > 0 => slots.taskmanagers.min(slots.total / each),
+            _ => slots.taskmanagers,
+        }
+    }
+
     /// For how long the last of them have been awaited.
     pub fn age(&self, now: Timestamp) -> Duration {
         now.since(self.at)

@@ -5,5 +5,6 @@
 
 pub mod flink;
 mod gate;
+pub mod kubernetes;
 
 pub use gate::Gate;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::make::{Made, Maker};
 use super::more::Source;
 use super::{Direction, LimitedBy, Scale, slots};
-use crate::model::{Ledger, Parallelism, Scaled, Snapshot, Timestamp};
+use crate::model::{Ledger, Parallelism, Scalable, Scaled, Snapshot, Timestamp, Workload};
 use crate::policy::hpa::{self, Change, RatePolicy, Rules, ScaleEvent, SelectPolicy};
 use crate::policy::{self, Policy, Proposal, ScalingPolicyType, scale_down_window};
 use pods::Order;
@@ -68,6 +68,24 @@ pub fn fewer(
     made.window_until = window_until.filter(|_| !gives_back);
     made.gives_back = gives_back;
     Some(made)
+}
+
+/// Whether so many replicas can go now with nothing lost, and just these pods would.
+///
+/// # Errors
+/// In one line, what is no longer so.
+pub fn can_go(workload: &Workload, scalable: &Scalable, going: u32, names: &[String]) -> Result<(), String> {
+    let order = Order::of(workload, scalable);
+    if let Some(busy) = names.iter().find(|name| !order.is_free(name)) {
+        return Err(format!("{busy} is gone, or its TaskManager holds slots by now"));
+    }
+    match order.free(going) {
+        (free, _) if free >= going => Ok(()),
+        (_, Some(Clinging::Busy { pod })) => {
+            Err(format!("{pod} would go first, and its TaskManager may hold slots"))
+        }
+        (free, _) => Err(format!("only {free} of {going} TaskManagers run nothing by now")),
+    }
 }
 
 impl Maker<'_> {

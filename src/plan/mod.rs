@@ -20,7 +20,7 @@ mod together;
 mod types;
 mod wish;
 
-pub use fewer::{Clinging, fewer};
+pub use fewer::{Clinging, can_go, fewer};
 pub use make::{Made, make};
 pub use more::Awaited;
 pub use quota::OverQuota;

@@ -41,7 +41,8 @@ impl Maker<'_> {
     pub(super) fn source(&self) -> Option<Source<'_>> {
         let workload = self.snapshot.around.workload.as_ref()?;
         let (scalable, slots) = (workload.scalable.as_ref()?, self.snapshot.slots?);
-        let per = slots.per_taskmanager().filter(|&per| per > 0)?;
+        let known = self.growth().and_then(|growth| growth.slots_of_each);
+        let per = known.or_else(|| slots.per_taskmanager()).filter(|&per| per > 0)?;
         Some(Source { workload, scalable, slots, per })
     }
 
@@ -61,8 +62,9 @@ impl Maker<'_> {
         let now = || (slots::usable(self.snapshot, most), LimitedBy::Slots);
         let Some(Source { workload: _, scalable: _, slots, per }) = self.source() else { return now() };
         // All that were asked for are there: after a while the job takes them, whatever has been needed in addition since.
-        let is_enough =
-            |growth: &Growth| slots.taskmanagers >= growth.to && self.now.since(growth.since) >= MORE_WITHIN;
+        let is_enough = |growth: &Growth| {
+            growth.arrived(slots) >= growth.to && self.now.since(growth.since) >= MORE_WITHIN
+        };
         if self.growth().is_some_and(is_enough) {
             return now();
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Outcome;
 use crate::decide::Decision;
 use crate::guard::Hold;
-use crate::model::{Growth, NoRoom, Scaled, Scaling, Snapshot, Timestamp};
+use crate::model::{Growth, NoRoom, Scaled, Scaling, Slots, Snapshot, Timestamp};
 use crate::plan::{Direction, Scale};
 
 /// TaskManagers that were asked for are awaited for so long. A pod takes seconds where a node has room for it; a cluster
@@ -22,14 +22,16 @@ const REFUSED_FOR: Duration = Duration::from_secs(30);
 const NO_ROOM_FOR: Duration = Duration::from_mins(10);
 
 /// A change of the replicas is about to be asked for.
-pub(super) fn begin(scaling: &mut Scaling, scale: &Scale, now: Timestamp) {
+pub(super) fn begin(scaling: &mut Scaling, scale: &Scale, slots: Option<Slots>, now: Timestamp) {
     let &Scale { from, to, .. } = scale;
     scaling.asked = Some(Scaled { at: now, from, to });
     if to > from {
         // Of several requests in a row, the size that the job has is still that of the first.
         let first = scaling.growth.as_ref();
-        let (since, from) = first.map_or((now, from), |growth| (growth.since, growth.from.min(from)));
-        scaling.growth = Some(Growth { since, at: now, from, to, until: now + AWAITED_FOR });
+        let each = slots.and_then(|slots| slots.per_taskmanager());
+        let (since, from, slots_of_each) = first
+            .map_or((now, from, each), |growth| (growth.since, growth.from.min(from), growth.slots_of_each));
+        scaling.growth = Some(Growth { since, at: now, from, to, until: now + AWAITED_FOR, slots_of_each });
     }
 }
 
@@ -71,7 +73,8 @@ pub(super) fn follow(scaling: &mut Scaling, snapshot: &Snapshot, now: Timestamp)
     scaling.no_room.take_if(|no_room| {
         now >= no_room.until || registered.is_some_and(|registered| registered > no_room.replicas)
     });
-    let (Some(growth), Some(registered)) = (&scaling.growth, registered) else { return };
+    let (Some(growth), Some(slots)) = (&scaling.growth, snapshot.slots) else { return };
+    let registered = growth.arrived(slots);
     let refused = workload.and_then(|workload| workload.scalable.as_ref()?.refused.clone());
     let is_over = now >= growth.until || refused.is_some() && growth.age(now) >= REFUSED_FOR;
     if !is_over {
@@ -98,7 +101,14 @@ pub(super) fn learn(scaling: &mut Scaling, decision: &Decision, snapshot: &Snaps
     if let (Some(to), None, Some(slots)) = (awaited, &scaling.growth, snapshot.slots) {
         // Somebody else has asked for them, or it was forgotten.
         let (at, from) = (decision.at, slots.taskmanagers.min(to));
-        scaling.growth = Some(Growth { since: at, at, from, to, until: at + AWAITED_FOR });
+        scaling.growth = Some(Growth {
+            since: at,
+            at,
+            from,
+            to,
+            until: at + AWAITED_FOR,
+            slots_of_each: slots.per_taskmanager(),
+        });
         return;
     }
     // The load has fallen meanwhile: what is not needed any more goes as other TaskManagers do.

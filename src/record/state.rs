@@ -69,7 +69,8 @@ impl State {
     pub fn begin(&mut self, approved: &Approved, now: Timestamp) {
         let plan = approved.plan();
         if let Some(scale) = &plan.scale {
-            scaling::begin(&mut self.ledger.scaling, scale, now);
+            let slots = self.history.last().and_then(|snapshot| snapshot.slots);
+            scaling::begin(&mut self.ledger.scaling, scale, slots, now);
             return;
         }
         // The TaskManagers that it waited for are there.

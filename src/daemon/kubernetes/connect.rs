@@ -11,14 +11,14 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the API server is, and the namespace of whoever asks: that of the pod, or of the kubeconfig's context. Connects to
 /// nothing yet.
-pub(super) async fn config() -> Result<Config, InferConfigError> {
+pub(in crate::daemon) async fn config() -> Result<Config, InferConfigError> {
     let mut config = Config::infer().await?;
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     Ok(config)
 }
 
 /// A client for it. Connects to nothing yet.
-pub(super) fn client(config: Config) -> kube::Result<Client> {
+pub(in crate::daemon) fn client(config: Config) -> kube::Result<Client> {
     if CryptoProvider::get_default().is_none() {
         // Someone may have been quicker; theirs is as good.
         let _ = ring::default_provider().install_default();

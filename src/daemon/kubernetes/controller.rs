@@ -32,6 +32,7 @@ use crate::daemon::job::Ended;
 use crate::daemon::journal_file::{JournalFile, Keep};
 use crate::daemon::keep::Keeper;
 use crate::daemon::pace;
+use crate::daemon::workload::Workload;
 use crate::observe::Gate;
 use crate::observe::flink::Poller;
 use crate::record::State;
@@ -264,6 +265,12 @@ impl Controller {
             key: key.clone(),
             policy: setup.policy.clone(),
             poller: Poller::new(client, &setup.spec.flink),
+            workload: Workload::of(
+                &setup.spec,
+                &setup.policy,
+                Some(&key.namespace),
+                &Ok((means.client.clone(), key.namespace.clone())),
+            ),
             carried,
             place: Place {
                 client: means.client.clone(),

@@ -4,7 +4,7 @@
 //! Comes in: objects, by watches. Goes out: rescaled jobs, statuses, Events. Deciding and acting are those of any daemon; this
 //! module must never do more than to begin and end the tasks that do so, keep what they know, and show what they say.
 
-mod connect;
+pub(super) mod connect;
 mod controller;
 mod election;
 mod endpoint;

@@ -18,6 +18,7 @@ use crate::daemon::job::{Ended, Job, Listener};
 use crate::daemon::journal_file::JournalFile;
 use crate::daemon::keep::Keeper;
 use crate::daemon::report::Trouble;
+use crate::daemon::workload::Workload;
 use crate::observe::Gate;
 use crate::observe::flink::Poller;
 use crate::policy::Policy;
@@ -31,6 +32,7 @@ pub(super) struct Begin {
     pub(super) key: Key,
     pub(super) policy: Policy,
     pub(super) poller: Poller,
+    pub(super) workload: Option<Workload>,
     /// What an earlier task of the same job knew; otherwise it is taken over.
     pub(super) carried: Option<(Keeper, State)>,
     pub(super) place: Place,
@@ -52,7 +54,7 @@ pub(super) struct Place {
 impl Begin {
     /// Works until `stop` is true; `None` when that came before there was a state.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) -> Option<Ended> {
-        let Self { key, policy, poller, carried, place, listener, mut journal, delay } = self;
+        let Self { key, policy, poller, workload, carried, place, listener, mut journal, delay } = self;
         let (keeper, state) = match carried {
             Some(carried) => carried,
             None => tokio::select! {
@@ -71,6 +73,8 @@ impl Begin {
             name: key.to_string(),
             policy,
             poller,
+            workload,
+            resumes: state.ledger.attempt.is_some(),
             hastener: Hastener::default(),
             state,
             keeper,

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::client::FlinkClient;
 use super::error::FlinkError;
 use super::wire::{
-    CheckpointStatus, Config, JobView, Listed, Metric, Overview, Requirements, Settings, Status, Triggered,
-    sum_of,
+    CheckpointStatus, Config, JobView, Listed, Metric, Overview, Requirements, Settings, Status,
+    TaskManagerListed, TaskManagersAnswer, Triggered, sum_of,
 };
 use crate::model::{JobId, JobState, VertexId};
 
@@ -27,6 +27,12 @@ impl FlinkClient {
     /// `GET /overview`.
     pub(crate) async fn overview(&self, until: Instant) -> Result<Overview, FlinkError> {
         self.get("/overview", until).await?.read()
+    }
+
+    /// `GET /taskmanagers`.
+    pub(crate) async fn taskmanagers(&self, until: Instant) -> Result<Vec<TaskManagerListed>, FlinkError> {
+        let answer: TaskManagersAnswer = self.get("/taskmanagers", until).await?.read()?;
+        Ok(answer.taskmanagers)
     }
 
     /// `GET /jobs/overview`.

@@ -22,7 +22,7 @@ mod wire;
 pub use client::FlinkClient;
 pub use error::{Asked, FlinkError, Refusal};
 pub use poll::Poller;
-pub(crate) use wire::{JobView, Requirements};
+pub(crate) use wire::{JobView, Requirements, TaskManagerListed, TaskManagers};
 
 use crate::model::{Graph, Reading, VertexId};
 

@@ -10,7 +10,7 @@ use super::error::{FlinkError, Refusal};
 use super::freshness::{Freshness, Prime};
 use super::join::join_all;
 use super::watch::Watched;
-use super::wire::{Config, JobView, Settings, cluster};
+use super::wire::{Config, JobView, Settings, TaskManagers, cluster};
 use crate::model::{Around, JobId, Missed, Observation, Reading, Slots, Snapshot, Timestamp};
 use crate::policy::FlinkRef;
 
@@ -33,6 +33,11 @@ pub struct Poller {
     contact: Option<Contact>,
     slots: Option<Slots>,
     slots_wanted: bool,
+    /// Whether they were read in the cycle before.
+    slots_read: bool,
+    /// The registered TaskManagers, where they were asked for in this cycle.
+    taskmanagers: Option<TaskManagers>,
+    taskmanagers_wanted: bool,
     job: Option<Watched>,
 }
 
@@ -57,6 +62,9 @@ impl Poller {
             contact: None,
             slots: None,
             slots_wanted: true,
+            slots_read: false,
+            taskmanagers: None,
+            taskmanagers_wanted: false,
             job: None,
         }
     }
@@ -69,6 +77,16 @@ impl Poller {
     /// Reads the slots again in the next cycle.
     pub fn refresh_slots(&mut self) {
         self.slots_wanted = true;
+    }
+
+    /// Whether the registered TaskManagers are read in the next cycle, with the slots: one call more.
+    pub fn want_taskmanagers(&mut self, wanted: bool) {
+        self.taskmanagers_wanted = wanted;
+    }
+
+    /// The registered TaskManagers, where they were read in this cycle.
+    pub(crate) fn taskmanagers(&self) -> Option<&TaskManagers> {
+        self.taskmanagers.as_ref()
     }
 
     /// One cycle: at most two calls and one per source.
@@ -178,10 +196,20 @@ impl Poller {
         until: Instant,
         now: &impl Fn() -> Timestamp,
     ) -> Result<(), FlinkError> {
-        if self.slots_wanted {
+        self.taskmanagers = None;
+        let was_read = std::mem::replace(&mut self.slots_read, self.slots_wanted || self.taskmanagers_wanted);
+        if self.taskmanagers_wanted {
+            let (overview, listed) =
+                tokio::try_join!(self.client.overview(until), self.client.taskmanagers(until))?;
+            self.slots = Some(overview.slots(now()));
+            self.taskmanagers = Some(TaskManagers { at: now(), listed });
+        } else if self.slots_wanted {
             let overview = self.client.overview(until).await?;
             self.slots = Some(overview.slots(now()));
-            self.slots_wanted = false;
+        }
+        self.slots_wanted = false;
+        // Once, they are read instead of priming. While they are wanted all the time, the metrics have to stay fresh.
+        if self.slots_read && !was_read {
             return Ok(());
         }
         if !self.job.as_ref().is_some_and(Watched::is_running) {

@@ -9,6 +9,7 @@ mod job;
 mod metrics;
 mod number;
 mod requirements;
+mod taskmanagers;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ pub(crate) use metrics::{Metric, sum_of};
 #[cfg(test)]
 pub(crate) use number::Number;
 pub(crate) use requirements::Requirements;
+pub(crate) use taskmanagers::{TaskManagerListed, TaskManagers, TaskManagersAnswer};
 
 use crate::model::{GraphError, VertexId};
 
@@ -69,7 +71,15 @@ macro_rules! plain_answers {
     )*};
 }
 
-plain_answers!(CheckpointStatus, Overview, Requirements, Status, Triggered, Vec<Metric<'a>>);
+plain_answers!(
+    CheckpointStatus,
+    Overview,
+    Requirements,
+    Status,
+    TaskManagersAnswer,
+    Triggered,
+    Vec<Metric<'a>>
+);
 
 /// The texts in Flink's `{"errors": [...]}`; `None` when the body is something else.
 pub(crate) fn errors(body: &[u8]) -> Option<Vec<String>> {

@@ -1,0 +1,19 @@
+//! The workload that gives a job its slots, seen through the API server: its scale and its pods, which are watched, so that a
+//! cycle costs no call.
+//!
+//! Comes in: the name of anything with a `scale` subresource. Goes out: a [`Workload`](crate::model::Workload), or one line on
+//! why there is none. This module must never change anything: `act` does.
+
+mod fault;
+mod matching;
+mod pod;
+mod seen;
+mod target;
+mod usage;
+mod watch;
+
+pub(crate) use fault::{Fault, in_time};
+pub(crate) use matching::matched;
+pub(crate) use pod::DELETION_COST;
+pub use target::Target;
+pub use watch::Watch;
