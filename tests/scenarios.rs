@@ -116,6 +116,25 @@ fn a_step_takes_one_rescale_up_and_one_down() {
 }
 
 #[test]
+fn what_comes_at_once_is_caught_up_with_and_is_no_load() {
+    for seed in 0..10 {
+        for noise in [0.0, 0.05] {
+            // Within one poll: 120,000 records beside 500/s, to be gone within five minutes.
+            let load = Load::steps(&[(0, 500.0), (60, 120_500.0), (61, 500.0)]);
+            let scenario = Scenario { seed, ..chain(load, noise) };
+            let (cycles, asked) = drive(&scenario, policy(), 600);
+            let what = format!("seed {seed}, noise {noise}: {asked:?}");
+            let [(up, grown), downs @ ..] = &asked[..] else { panic!("{what}\n{}", story(&cycles)) };
+            assert!((60.0..70.0).contains(up), "{what}\n{}", story(&cycles[28..]));
+            // 500/s and 400/s for what waits, 0.7 of 250/s for each subtask: 5.1; for a load of 2500/s it would be 16.
+            assert!((5..=7).contains(&grown[1]), "{what}\n{}", story(&cycles[28..]));
+            assert!(downs.iter().all(|(_, sizes)| sizes[1] < grown[1]), "{what}");
+            assert!(cycles.last().is_some_and(|last| last.truth.backlog() < 2000.0), "{what}");
+        }
+    }
+}
+
+#[test]
 fn a_steady_load_with_noise_is_left_alone() {
     for seed in 0..10 {
         let scenario = Scenario { seed, ..chain(Load::steps(&[(0, 500.0)]), 0.15) };

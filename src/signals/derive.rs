@@ -1,5 +1,7 @@
 //! From the samples of an epoch to [`Signals`].
 
+use std::ops::Range;
+
 use super::cost::cost;
 use super::estimate::{Tally, rate_noise, ratio_noise};
 use super::flow::{Edge, FlowMemory};
@@ -40,7 +42,7 @@ pub(super) fn signals(samples: &[Sample], last: &Snapshot, memories: &[FlowMemor
         samples: u32::try_from(of_window.len()).unwrap_or(u32::MAX),
         trend: window.trend,
         warm: newest.warm,
-        vertices: (0..last.graph.len()).map(|v| vertex(samples, window, last, v)).collect(),
+        vertices: vertices(samples, window, last),
         edges: memories
             .iter()
             .enumerate()
@@ -66,8 +68,7 @@ fn watch_loads(samples: &[Sample], last: &Snapshot) -> Window {
         at(sample, source).map_or(0.0, |seen| rate_noise(seen.value, seen.weight))
     };
     let regime = last_regime::<4>(watched.len(), LOAD_CHANGES, sources.len(), at, noise);
-    let within = window(watched.len(), regime, |sample| watched[sample].seconds());
-    Window { start: first + within.start, ..within }
+    window(watched.len(), regime, |sample| watched[sample].seconds()).after(first)
 }
 
 /// Whether a source says how many records wait for it, now or at any time since it last started.
@@ -92,14 +93,31 @@ fn arrival(sample: &VertexSample, parallelism: Parallelism, guesses: bool) -> Op
     Some(put_out / (1.0 - waited.min(MOST_BACK_PRESSURE)))
 }
 
-fn vertex(samples: &[Sample], window: Window, last: &Snapshot, v: usize) -> VertexSignals {
+fn vertices(samples: &[Sample], window: Window, last: &Snapshot) -> Vec<VertexSignals> {
+    let mut sources = 0..;
+    let of_vertex = |v: usize| {
+        let source = if last.graph.is_source(v) { sources.next() } else { None };
+        // What came at once waits, or has been taken in: it is no part of what arrives.
+        let burst = source.map_or(0..0, |source| window.burst_of(source));
+        vertex(samples, window, burst, last, v)
+    };
+    (0..last.graph.len()).map(of_vertex).collect()
+}
+
+fn vertex(
+    samples: &[Sample],
+    window: Window,
+    burst: Range<usize>,
+    last: &Snapshot,
+    v: usize,
+) -> VertexSignals {
     let Reading { parallelism, pending_records, .. } = last.vertices[v];
     let is_source = last.graph.is_source(v);
     let guesses = is_source && !reports_backlog(samples, last, v);
     let mut sums = Sums::default();
-    for sample in &samples[window.start..] {
+    for (index, sample) in samples.iter().enumerate().skip(window.start) {
         sums.add(&sample.vertices[v]);
-        if is_source {
+        if is_source && !burst.contains(&index) {
             sums.add_arrival(&sample.vertices[v], parallelism, guesses);
         }
     }
@@ -374,6 +392,27 @@ mod tests {
                 (trend, samples, Some(arrival))
             );
         }
+    }
+
+    #[test]
+    fn what_comes_at_once_is_a_backlog_and_no_load() {
+        // 120,000 records at once, of which 1000/s are taken in beside the 500/s that arrive.
+        let steady = [source(500.0, 0.0, Some(0.0)), doing(500.0, 0.0)];
+        let burst = [source(500.0, 0.0, Some(24_000.0)), doing(500.0, 0.0)];
+        let after = [source(1500.0, 0.0, Some(-1000.0)), doing(1500.0, 0.0)];
+        for (polls, trend, backlog) in
+            [(1, Trend::Steady, 115_000.0), (6, Trend::Steady, 90_000.0), (14, Trend::Steady, 50_000.0)]
+        {
+            let got = watch(&[1, 2], &[(8, 5.0, &steady), (1, 5.0, &burst), (polls, 5.0, &after)]);
+            let source = &got.vertices[0];
+            assert_eq!((got.trend, source.backlog), (trend, Some(backlog)), "{polls}");
+            assert!(about(mean(source.arrival), 500.0, 1e-3), "{polls} polls later: {:?}", source.arrival);
+            let growth = mean(source.backlog_growth).expect("it is reported");
+            assert!(growth < 0.0, "{polls} polls later it shrinks: {growth}");
+        }
+        let lasting = [source(1500.0, 0.0, Some(23_000.0)), doing(1500.0, 0.0)];
+        let got = watch(&[1, 2], &[(8, 5.0, &steady), (1, 5.0, &burst), (1, 5.0, &lasting)]);
+        assert_eq!((got.trend, mean(got.vertices[0].arrival)), (Trend::Steady, Some(24_500.0)), "a load");
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which samples tell of now: those since the load last changed, and not too many of them.
 
+use std::ops::Range;
+
 use super::Trend;
 use super::estimate::Tally;
 
@@ -8,6 +10,14 @@ const MOST_SAMPLES: usize = 12;
 
 /// Samples that are older say little about now; a minute is also what Flink's own meters average over.
 const MOST_SECONDS: f64 = 60.0;
+
+/// What goes beyond this many times the mean in one sample and is back in the next is a burst. A sample that was read too early
+/// leaves what it lacks to the next, which then has at most twice the mean: that is none.
+const BURST: f64 = 2.5;
+
+/// A sample that is back by more than this share of the way, after one that was far above, may be the end of a burst that the poll has
+/// cut in two. A load that goes on is not: its first sample is the one that may be a mixture.
+const FALLEN_BACK: f64 = 0.5;
 
 /// A value of a series that is watched for changes.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +35,24 @@ pub(super) struct Regime {
     pub(super) start: usize,
     /// Whether the last sample is plainly outside of it, with no second one yet that confirms the change.
     pub(super) changing: bool,
+    /// A burst within it, and the only one.
+    pub(super) burst: Option<Burst>,
+}
+
+/// Samples, one or two in a row, in which some series were far above what they were before and after: these say what came at
+/// once, and nothing of what comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Burst {
+    first: usize,
+    end: usize,
+    /// A bit for each series.
+    series: u64,
+}
+
+impl Burst {
+    fn is_of(self, series: usize) -> bool {
+        self.series & bit(series) != 0
+    }
 }
 
 /// Which series lie outside of what was expected, to which side: a bit each. Series beyond the 64th share bits.
@@ -32,6 +60,19 @@ pub(super) struct Regime {
 struct Outside {
     above: u64,
     below: u64,
+    /// Of those above, the ones that are far above.
+    far: u64,
+}
+
+fn bit(series: usize) -> u64 {
+    1 << (series % 64)
+}
+
+/// Samples that lie outside, from `first` on, with nothing yet to tell what they are.
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    first: usize,
+    out: Outside,
 }
 
 impl Outside {
@@ -49,7 +90,8 @@ impl Outside {
 ///
 /// A value is plainly outside when it is further from the mean before it than the share `floor` of it, which ordinary noise
 /// is not, and further than one more value is expected to lie with 95 % probability. One such sample may be a mixture of
-/// before and after, or a hiccup (what it lacks the next one has too much of: then both belong to the mean). A second one
+/// before and after, or a hiccup (what it lacks the next one has too much of: then both belong to the mean), or a burst, which
+/// is left out of the mean unless another one follows: bursts that come again and again are the load. A second sample
 /// on the same side confirms the change. If the two agree, both are of the new regime; otherwise the first was a mixture.
 /// On a ramp none agrees with the one before: from then on each sample that goes on in the same direction is a regime.
 pub(super) fn last_regime<const SERIES: usize>(
@@ -67,53 +109,102 @@ pub(super) fn last_regime<const SERIES: usize>(
         many.resize(series, Tally::default());
         &mut many
     };
-    let add = |tallies: &mut [Tally], sample: usize| {
-        for (series, tally) in tallies.iter_mut().enumerate() {
-            if let Some(value) = at(sample, series) {
-                tally.add(value.weight, value.value);
+    // Adds of the samples the series that are of a set of bits.
+    let add = |tallies: &mut [Tally], samples: Range<usize>, of: u64| {
+        for sample in samples {
+            for (series, tally) in tallies.iter_mut().enumerate() {
+                if of & bit(series) != 0
+                    && let Some(value) = at(sample, series)
+                {
+                    tally.add(value.weight, value.value);
+                }
             }
         }
     };
-    let begin = |tallies: &mut [Tally], start: usize, until: usize| {
+    let begin = |tallies: &mut [Tally], samples: Range<usize>| {
         tallies.fill(Tally::default());
-        for sample in start..=until {
-            add(tallies, sample);
-        }
+        add(tallies, samples, u64::MAX);
     };
     let outside = |tallies: &[Tally], sample: usize| {
         outside(tallies, floor, |series| at(sample, series), |series| noise(sample, series))
     };
+    let fell_back = |tallies: &[Tally], suspect: Suspect, sample: usize| {
+        suspect.out.far != 0
+            && tallies.iter().enumerate().all(|(series, tally)| {
+                let above = |sample| Some(at(sample, series)?.value - tally.mean()?);
+                let both = above(suspect.first).zip(above(sample));
+                suspect.out.far & bit(series) == 0 || both.is_some_and(|(then, now)| now < then * FALLEN_BACK)
+            })
+    };
 
     let mut start = 0;
-    let mut suspect: Option<Outside> = None;
+    let mut suspect: Option<Suspect> = None;
     let mut ramp = Outside::default();
+    let mut bursts = Bursts::default();
     for sample in 0..samples {
         let out = outside(tallies, sample);
         match suspect.take() {
-            None if out.is_nothing() => add(tallies, sample),
+            None if out.is_nothing() => add(tallies, sample..sample + 1, u64::MAX),
             None if start + 1 == sample && out.same_side(ramp) => {
-                start = sample;
-                begin(tallies, start, sample);
+                (start, bursts) = (sample, Bursts::default());
+                begin(tallies, start..sample + 1);
             }
-            None => suspect = Some(out),
-            Some(before) if out.same_side(before) => {
-                begin(tallies, sample - 1, sample - 1);
+            None => suspect = Some(Suspect { first: sample, out }),
+            Some(before) if out.same_side(before.out) => {
+                if before.first + 1 == sample && fell_back(tallies, before, sample) {
+                    suspect = Some(before);
+                    continue;
+                }
+                begin(tallies, sample - 1..sample);
                 let agree = outside(tallies, sample).is_nothing();
                 start = if agree { sample - 1 } else { sample };
-                ramp = if agree { Outside::default() } else { out };
-                begin(tallies, start, sample);
+                (ramp, bursts) = (if agree { Outside::default() } else { out }, Bursts::default());
+                begin(tallies, start..sample + 1);
             }
-            Some(_) if out.is_nothing() => {
-                add(tallies, sample - 1);
-                add(tallies, sample);
-            }
-            Some(_) => {
-                add(tallies, sample - 1);
-                suspect = Some(out);
+            Some(before) => {
+                let now_known = bursts.take(before, sample);
+                for (samples, series) in now_known.into_iter().flatten() {
+                    add(tallies, samples, series);
+                }
+                if out.is_nothing() {
+                    add(tallies, sample..sample + 1, u64::MAX);
+                } else {
+                    suspect = Some(Suspect { first: sample, out });
+                }
             }
         }
     }
-    Regime { start, changing: suspect.is_some() }
+    Regime { start, changing: suspect.is_some(), burst: bursts.only }
+}
+
+/// The bursts of a regime.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bursts {
+    /// The only one there was.
+    only: Option<Burst>,
+    /// There was more than one.
+    recur: bool,
+}
+
+impl Bursts {
+    /// Takes up what was suspected until `end` and has not gone on; returns which series of which samples belong to the mean.
+    fn take(&mut self, suspect: Suspect, end: usize) -> [Option<(Range<usize>, u64)>; 2] {
+        let Suspect { first, out: Outside { far, .. } } = suspect;
+        let samples = first..end;
+        if far == 0 {
+            return [Some((samples, u64::MAX)), None];
+        }
+        match self.only.take() {
+            None if !self.recur => {
+                self.only = Some(Burst { first, end, series: far });
+                [Some((samples, !far)), None]
+            }
+            earlier => {
+                self.recur = true;
+                [Some((samples, u64::MAX)), earlier.map(|burst| (burst.first..burst.end, burst.series))]
+            }
+        }
+    }
 }
 
 fn outside(
@@ -128,8 +219,11 @@ fn outside(
         let distance = (value.value - mean).abs();
         // The cheap question first: it is answered with no nearly always.
         if distance > floor * mean.abs() && distance > tally.expected_within(mean, noise(series)) {
-            let bit = 1 << (series % 64);
-            if value.value > mean { outside.above |= bit } else { outside.below |= bit }
+            let side = if value.value > mean { &mut outside.above } else { &mut outside.below };
+            *side |= bit(series);
+            if value.value > mean * BURST {
+                outside.far |= bit(series);
+            }
         }
     }
     outside
@@ -142,13 +236,29 @@ pub(super) struct Window {
     pub(super) start: usize,
     /// Whether they agree.
     pub(super) trend: Trend,
+    /// A burst among them, perhaps.
+    burst: Option<Burst>,
+}
+
+impl Window {
+    /// The same of samples of which the first are not counted.
+    pub(super) fn after(self, samples: usize) -> Self {
+        let burst =
+            self.burst.map(|burst| Burst { first: burst.first + samples, end: burst.end + samples, ..burst });
+        Self { start: self.start + samples, burst, ..self }
+    }
+
+    /// The samples that say nothing of what a series does from now on.
+    pub(super) fn burst_of(&self, series: usize) -> Range<usize> {
+        self.burst.filter(|burst| burst.is_of(series)).map_or(0..0, |burst| burst.first..burst.end)
+    }
 }
 
 /// The window that ends with the last of some samples, each `seconds(sample)` long.
 pub(super) fn window(samples: usize, regime: Regime, seconds: impl Fn(usize) -> f64) -> Window {
     let last = samples.saturating_sub(1);
     if regime.changing {
-        return Window { start: last, trend: Trend::Changing };
+        return Window { start: last, trend: Trend::Changing, burst: None };
     }
     let earliest = regime.start.max(samples.saturating_sub(MOST_SAMPLES));
     let mut start = last;
@@ -157,7 +267,7 @@ pub(super) fn window(samples: usize, regime: Regime, seconds: impl Fn(usize) -> 
         start -= 1;
         covered += seconds(start);
     }
-    Window { start, trend: Trend::Steady }
+    Window { start, trend: Trend::Steady, burst: regime.burst }
 }
 
 #[cfg(test)]
@@ -191,8 +301,41 @@ mod tests {
             ("nothing at all", &[0.0, 0.0, 0.0], 0, false),
         ];
         for (what, loads, start, changing) in rows {
-            assert_eq!(regime(loads), Regime { start, changing }, "{what}: {loads:?}");
+            assert_eq!(regime(loads), Regime { start, changing, burst: None }, "{what}: {loads:?}");
         }
+    }
+
+    #[test]
+    fn what_comes_at_once_is_no_load() {
+        // Loads, the first sample of the regime they end in, whether they end in doubt, and which samples are a burst.
+        type Row<'a> = (&'a str, &'a [f64], usize, bool, Option<(usize, usize)>);
+        let rows: [Row; 11] = [
+            ("it may be a step", &[500.0, 500.0, 24_500.0], 0, true, None),
+            ("it is over", &[500.0, 500.0, 24_500.0, 501.0], 0, false, Some((2, 3))),
+            ("it stays over", &[500.0, 500.0, 24_500.0, 501.0, 499.0, 500.0], 0, false, Some((2, 3))),
+            ("a poll cuts it in two: in doubt", &[500.0, 500.0, 18_000.0, 7000.0], 0, true, None),
+            ("a poll cuts it in two", &[500.0, 500.0, 18_000.0, 7000.0, 500.0], 0, false, Some((2, 4))),
+            ("a high one, and then a load", &[500.0, 500.0, 9000.0, 2000.0, 2010.0], 3, false, None),
+            ("a step within it", &[500.0, 24_500.0, 500.0, 500.0, 1500.0, 1501.0], 4, false, None),
+            ("into an idle source", &[0.0, 0.0, 800.0, 0.0, 0.0], 0, false, Some((2, 3))),
+            ("again and again: a load", &[500.0, 500.0, 9000.0, 500.0, 500.0, 9000.0, 500.0], 0, false, None),
+            ("before a dip", &[500.0, 500.0, 24_500.0, 250.0, 500.0], 0, false, Some((2, 3))),
+            ("not far enough", &[500.0, 502.0, 1000.0, 499.0, 501.0], 0, false, None),
+        ];
+        for (what, loads, start, changing, burst) in rows {
+            let burst = burst.map(|(first, end)| Burst { first, end, series: 1 });
+            assert_eq!(regime(loads), Regime { start, changing, burst }, "{what}: {loads:?}");
+        }
+    }
+
+    #[test]
+    fn a_burst_at_one_source_says_nothing_of_the_others() {
+        let load = |sample, series| if series == 1 && sample == 4 { 24_500.0 } else { 500.0 };
+        let at = |sample, series| Some(Seen { value: load(sample, series), weight: 5.0 });
+        let noise = |sample, series| rate_noise(load(sample, series), 5.0);
+        let found = last_regime::<4>(7, 0.1, 3, at, noise);
+        let window = window(7, found, |_| 5.0).after(10);
+        assert_eq!((window.start, window.burst_of(0), window.burst_of(1)), (10, 0..0, 14..15));
     }
 
     #[test]
@@ -228,19 +371,22 @@ mod tests {
         let load = |sample, series| if series == 70 && sample >= 4 { 1500.0 } else { 500.0 };
         let at = |sample, series| Some(Seen { value: load(sample, series), weight: 5.0 });
         let noise = |sample, series| rate_noise(load(sample, series), 5.0);
-        assert_eq!(last_regime::<4>(6, 0.1, 100, at, noise), Regime { start: 4, changing: false });
+        assert_eq!(
+            last_regime::<4>(6, 0.1, 100, at, noise),
+            Regime { start: 4, changing: false, burst: None }
+        );
     }
 
     #[test]
     fn the_window_is_bounded_by_count_and_time() {
-        let steady = Regime { start: 0, changing: false };
+        let steady = Regime { start: 0, changing: false, burst: None };
         for (samples, seconds, start) in
             [(1, 5.0, 0), (5, 5.0, 0), (20, 5.0, 8), (20, 20.0, 17), (20, 200.0, 19)]
         {
             let got = window(samples, steady, |_| seconds);
-            assert_eq!(got, Window { start, trend: Trend::Steady }, "{samples} of {seconds} s");
+            assert_eq!(got, Window { start, trend: Trend::Steady, burst: None }, "{samples} of {seconds} s");
         }
-        let doubt = Regime { start: 0, changing: true };
-        assert_eq!(window(9, doubt, |_| 5.0), Window { start: 8, trend: Trend::Changing });
+        let doubt = Regime { changing: true, ..steady };
+        assert_eq!(window(9, doubt, |_| 5.0), Window { start: 8, trend: Trend::Changing, burst: None });
     }
 }
