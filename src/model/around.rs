@@ -65,9 +65,9 @@ pub struct Scalable {
 /// Which pods go when a workload is to have fewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Removes {
-    /// Those that do not run, then those with the lowest `controller.kubernetes.io/pod-deletion-cost` (a ReplicaSet's).
+    /// Those that do not run, then those with the lowest `controller.kubernetes.io/pod-deletion-cost` (a `ReplicaSet`'s).
     LowestCost,
-    /// Those with the highest numbers, whatever they are marked with (a StatefulSet's).
+    /// Those with the highest numbers, whatever they are marked with (a `StatefulSet`'s).
     HighestOrdinal,
 }
 

@@ -11,6 +11,7 @@ use super::{Around, Graph, JobId, Parallelism, Timestamp};
 /// What came of one poll.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and there is one at a time")]
 pub enum Observation {
     /// The job answered.
     Seen(Snapshot),

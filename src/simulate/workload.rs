@@ -19,7 +19,7 @@ pub(super) struct Pods {
     scenario: WorkloadScenario,
     slots: u32,
     replicas: u32,
-    pods: Vec<SimulatedPod>,
+    alive: Vec<SimulatedPod>,
     /// Pods that were ever made: the number of the next one of a Deployment.
     made: u32,
 }
@@ -47,11 +47,11 @@ impl SimulatedPod {
 impl Pods {
     /// So many pods that run.
     pub(super) fn new(scenario: WorkloadScenario, replicas: u32, slots: u32) -> Self {
-        let mut pods = Self { scenario, slots, replicas, pods: Vec::new(), made: 0 };
+        let mut pods = Self { scenario, slots, replicas, alive: Vec::new(), made: 0 };
         for _ in 0..replicas {
             pods.make();
         }
-        for pod in &mut pods.pods {
+        for pod in &mut pods.alive {
             (pod.registers, pod.is_registered) = (Some(0), true);
         }
         pods
@@ -64,16 +64,16 @@ impl Pods {
 
     /// TaskManagers that are registered.
     pub(super) fn registered(&self) -> u32 {
-        count(self.pods.iter().filter(|pod| pod.is_registered).count())
+        count(self.alive.iter().filter(|pod| pod.is_registered).count())
     }
 
     /// Sets the replicas; how many TaskManagers went with slots of the job on them.
     pub(super) fn scale(&mut self, replicas: u32, now: u64) -> u32 {
         self.replicas = replicas;
         let mut killed = 0;
-        while count(self.pods.len()) > replicas {
+        while count(self.alive.len()) > replicas {
             let first = self.first_to_go();
-            killed += u32::from(self.pods.remove(first).holds > 0);
+            killed += u32::from(self.alive.remove(first).holds > 0);
         }
         self.advance(now);
         killed
@@ -83,16 +83,16 @@ impl Pods {
     /// have registered.
     pub(super) fn advance(&mut self, now: u64) -> u32 {
         let most = self.replicas.min(self.scenario.quota.unwrap_or(u32::MAX));
-        while count(self.pods.len()) < most {
+        while count(self.alive.len()) < most {
             self.make();
         }
         let room = self.scenario.room.unwrap_or(u32::MAX) as usize;
-        let placed = self.pods.iter().filter(|pod| pod.registers.is_some()).count();
+        let placed = self.alive.iter().filter(|pod| pod.registers.is_some()).count();
         let starts = now.saturating_add(millis(self.scenario.starts_within));
-        let waiting = self.pods.iter_mut().filter(|pod| pod.registers.is_none());
+        let waiting = self.alive.iter_mut().filter(|pod| pod.registers.is_none());
         waiting.take(room.saturating_sub(placed)).for_each(|pod| pod.registers = Some(starts));
         let mut registered = 0;
-        for pod in &mut self.pods {
+        for pod in &mut self.alive {
             if !pod.is_registered && pod.registers.is_some_and(|at| at <= now) {
                 pod.is_registered = true;
                 registered += 1;
@@ -103,7 +103,7 @@ impl Pods {
 
     /// The job has stopped: what it held stays with it until then.
     pub(super) fn release(&mut self, until: u64) {
-        for pod in &mut self.pods {
+        for pod in &mut self.alive {
             if pod.holds > 0 {
                 pod.lingers = (pod.holds, until);
             }
@@ -114,7 +114,7 @@ impl Pods {
     /// The job holds so many slots.
     pub(super) fn hold(&mut self, mut slots: u32) {
         let most = self.slots;
-        let running: Vec<&mut SimulatedPod> = self.pods.iter_mut().filter(|pod| pod.is_registered).collect();
+        let running: Vec<&mut SimulatedPod> = self.alive.iter_mut().filter(|pod| pod.is_registered).collect();
         let share = if self.scenario.spread { slots.div_ceil(count(running.len()).max(1)) } else { most };
         for pod in running {
             pod.holds = slots.min(share);
@@ -124,9 +124,9 @@ impl Pods {
 
     /// Marks pods to go first, and takes the mark from all others.
     pub(super) fn mark(&mut self, names: &[String]) {
-        for index in 0..self.pods.len() {
-            let marked = names.contains(&self.name(&self.pods[index]));
-            self.pods[index].cost = if marked { i32::MIN } else { 0 };
+        for index in 0..self.alive.len() {
+            let marked = names.contains(&self.name(&self.alive[index]));
+            self.alive[index].cost = if marked { i32::MIN } else { 0 };
         }
     }
 
@@ -155,8 +155,8 @@ impl Pods {
         Workload {
             at,
             replicas: self.replicas,
-            observed: count(self.pods.len()),
-            pods: self.pods.iter().map(of_pod).collect(),
+            observed: count(self.alive.len()),
+            pods: self.alive.iter().map(of_pod).collect(),
             scalable: Some(Scalable {
                 removes: match self.scenario.kind {
                     WorkloadKind::Deployment => Removes::LowestCost,
@@ -171,7 +171,7 @@ impl Pods {
     fn make(&mut self) {
         let number = match self.scenario.kind {
             WorkloadKind::Deployment => self.made,
-            WorkloadKind::StatefulSet => count(self.pods.len()),
+            WorkloadKind::StatefulSet => count(self.alive.len()),
         };
         self.made += 1;
         let pod = SimulatedPod {
@@ -182,7 +182,7 @@ impl Pods {
             holds: 0,
             lingers: (0, 0),
         };
-        self.pods.push(pod);
+        self.alive.push(pod);
     }
 
     fn name(&self, pod: &SimulatedPod) -> String {
@@ -197,7 +197,7 @@ impl Pods {
 
     /// The index of the pod that goes first.
     fn first_to_go(&self) -> usize {
-        let pods = self.pods.iter().enumerate();
+        let pods = self.alive.iter().enumerate();
         let first = match self.scenario.kind {
             // `ActivePodsWithRanks`: not placed, not ready, lowest cost, newest.
             WorkloadKind::Deployment => pods.min_by_key(|(_, pod)| {

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::model::{Amount, Container, Phase, Pod, Ready, ReadyStatus, Timestamp};
 use crate::policy::Quantity;
 
-/// What a ReplicaSet goes by when it removes pods.
+/// What a `ReplicaSet` goes by when it removes pods.
 pub(crate) const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// A pod, and where it is to be found.

@@ -82,7 +82,7 @@ impl Seen {
     }
 }
 
-/// Why no more pods are made, as a Deployment or a ReplicaSet says it.
+/// Why no more pods are made, as a Deployment or a `ReplicaSet` says it.
 pub(super) fn refused(object: &DynamicObject) -> Option<String> {
     let conditions = object.data.get("status")?.get("conditions")?.as_array()?;
     let text = |condition: &Value, field: &str| condition.get(field)?.as_str().map(str::to_owned);

@@ -49,7 +49,7 @@ impl Target {
         &self.workload.name
     }
 
-    /// Which pods go when there are to be fewer. What is neither of the two that are known makes ReplicaSets, or is one.
+    /// Which pods go when there are to be fewer. What is neither of the two that are known makes a `ReplicaSet`, or is one.
     pub(crate) fn removes(&self) -> Removes {
         if self.workload.kind == "StatefulSet" { Removes::HighestOrdinal } else { Removes::LowestCost }
     }

@@ -93,14 +93,13 @@ fn usage(pod: &Pod, registered: Option<Registered>) -> Use {
         _ if pod.phase == Phase::Pending => Use::Absent,
         (_, None) => Use::Unseen,
         (Some(taskmanager), Some(_)) if taskmanager.is_idle() => Use::Idle,
-        (Some(_), Some(_)) => Use::Busy,
         // It has not registered yet, unless it is one of those whose pod is not known.
         (None, Some(registered)) if registered.unmatched == 0 => Use::Idle,
-        (None, Some(_)) => Use::Busy,
+        (Some(_) | None, Some(_)) => Use::Busy,
     }
 }
 
-/// The number at the end of a StatefulSet's pod's name.
+/// The number at the end of a `StatefulSet`'s pod's name.
 fn ordinal(name: &str) -> Option<u32> {
     name.rsplit('-').next()?.parse().ok()
 }

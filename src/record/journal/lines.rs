@@ -119,6 +119,7 @@ struct CycleLine<'a> {
 /// An [`Observation`] whose graph may have been left out.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and there is one at a time")]
 pub(super) enum ObservationLine {
     Seen(SnapshotLine),
     Missed(Missed),
