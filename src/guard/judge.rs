@@ -312,10 +312,8 @@ mod tests {
     use crate::model::{Expectation, Parallelism, RescaleEnd};
     use crate::plan;
     use crate::policy::hpa::SelectPolicy::Disabled;
-    use crate::policy::testing::{Job, policy, rescale, workload};
-    use crate::policy::{
-        Blackout, Bounds, Budget, ExternalTarget, Pause, Prometheus, Quantity, Quota, Rival, Rule, Span,
-    };
+    use crate::policy::testing::{Job, policy, rescale, unanswered, workload};
+    use crate::policy::{Blackout, Bounds, Budget, Pause, Quota, Rival, Span};
 
     /// What speaks against the plan that a job's load asks for.
     fn holds(job: &Job, policy: &Policy) -> Vec<&'static str> {
@@ -333,12 +331,6 @@ mod tests {
             Ok(_) => Vec::new(),
             Err((_, holds)) => holds.iter().map(Hold::kind).collect(),
         }
-    }
-
-    /// A query that nobody has answered.
-    fn unanswered() -> Rule {
-        let target = ExternalTarget::Value { value: Quantity::default() };
-        Rule::Prometheus(Prometheus { query: "up".to_owned(), target, when: None, fallback: None })
     }
 
     fn short() -> Job {

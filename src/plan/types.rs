@@ -160,6 +160,10 @@ pub enum LimitedBy {
     Quota,
     /// What the scale-down window needed at its most.
     ScaleDownWindow,
+    /// A rule that cannot speak might ask for more: what is within its bounds does not shrink.
+    RuleSilent,
+    /// What is within its bounds does not shrink while a backlog stands.
+    Backlog,
     /// The ceiling of a schedule's window.
     ScheduleCeiling,
     /// What the window for scaling up needed at its least.

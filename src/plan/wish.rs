@@ -300,10 +300,10 @@ mod tests {
                 &[(Together, 2, 4)],
             ),
             (
-                "what one needed within the window counts for both",
+                "what one needed within the window counts for both: the wish is kept for the guard to hold",
                 |j, _| *j = j.clone().needed(30, &[1, 4, 1]).needed(20, &[1, 1, 1]),
                 [(2, Down), (3, Down), (4, Ok)],
-                None,
+                Some([3, 3, 4]),
                 &[(Together, 2, 3), (ScaleDownWindow, 3, 4), (Together, 3, 4)],
             ),
             (

@@ -1,13 +1,12 @@
 //! Sizes by the clock: an open window's floor is asked for like anything else, and its ceiling is a bound while it is open.
 
 use super::said::{Asked, Context};
-use super::{Ceiling, Schedule, Want, Why, replicas};
+use super::{Ceiling, InForce, Want, Why, replicas};
 use crate::model::{Parallelism, Reading};
 
 /// What the rule asks for: the floors of the windows that are open; where none is, as little as the bounds allow, so that a
 /// schedule on its own lets go again of what it has asked for.
-pub(super) fn propose(rule: &Schedule, context: &Context<'_>) -> Asked {
-    let force = rule.at(context.now);
+pub(super) fn propose(force: &InForce, context: &Context<'_>) -> Asked {
     let least = force.parallelism.floor.unwrap_or(Parallelism::ONE);
     let share = match force.replicas.floor {
         Some(floor) => replicas::share(floor, context)?,
@@ -22,22 +21,14 @@ pub(super) fn propose(rule: &Schedule, context: &Context<'_>) -> Asked {
 }
 
 /// The lowest ceiling of the windows that are open.
-pub(super) fn ceiling<'a>(rules: impl Iterator<Item = &'a Schedule>, context: &Context<'_>) -> Ceiling {
-    rules.fold(Ceiling::default(), |lowest, rule| {
-        let force = rule.at(context.now);
-        let lower = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
-        let parallelism = force.parallelism.ceiling.map(Parallelism::get);
-        Ceiling {
-            parallelism: lower(lowest.parallelism, parallelism),
-            replicas: lower(lowest.replicas, force.replicas.ceiling),
-        }
-    })
+pub(super) fn ceiling(force: &InForce) -> Ceiling {
+    Ceiling { parallelism: force.parallelism.ceiling.map(Parallelism::get), replicas: force.replicas.ceiling }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::testing::{Job, START, policy};
-    use super::super::{Policy, Rule, ScheduleWindow};
+    use super::super::{Policy, Rule, Schedule, ScheduleWindow};
     use super::*;
     use crate::policy::Span;
 
@@ -103,6 +94,35 @@ mod tests {
             let want = &proposal.wants[1];
             assert_eq!((want.wanted.get(), want.why), expected, "{what}");
             assert_eq!(proposal.ceiling.parallelism, ceiling, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_that_is_off_or_cannot_tell_demands_nothing() {
+        let size = |p| Some(Parallelism::clamped(p));
+        let window = || ScheduleWindow {
+            min_parallelism: size(9),
+            max_parallelism: size(9),
+            min_replicas: Some(9),
+            max_replicas: Some(9),
+            ..window()
+        };
+        let ceiling = |most| Ceiling { parallelism: most, replicas: most };
+        for (when, wanted, expected) in [
+            ("true", 9, ceiling(Some(9))),
+            ("false", 3, ceiling(None)),
+            ("job.labels['tier'] == 'gold'", 3, ceiling(None)),
+        ] {
+            let when = Some(when.parse().expect("CEL"));
+            let mut policy = policy();
+            policy.spec.rules.push(Rule::Schedule(Schedule {
+                windows: vec![window()],
+                when,
+                ..Schedule::default()
+            }));
+            let proposal = Job::chain(&[(8, 0.0), (8, 0.004)]).arriving(450.0).proposal(&policy);
+            let got = (proposal.wants[1].wanted.get(), proposal.ceiling);
+            assert_eq!(got, (wanted, expected), "{:?}", policy.spec.rules[1].when());
         }
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::cmp::Reverse;
 
 use super::said::{Asked, Context, RuleSaid, Said};
-use super::{Proposal, Rule, Throughput, Want, Why};
+use super::{Ceiling, Proposal, Rule, Throughput, Want, Why};
 use super::{
     backlog, backpressure, clock, flink_autoscaler, prometheus, resource, restart, switch, throughput,
 };
@@ -22,6 +22,7 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
         .map(|want| if want.why == Why::Excluded { want.clone() } else { stays(want) })
         .collect();
     let mut rules = Vec::with_capacity(context.policy.spec.rules.len());
+    let mut ceiling = Ceiling::default();
     for (index, rule) in context.policy.spec.rules.iter().enumerate() {
         let asked = match (switch::is_on(rule, &numbers, context), rule) {
             (Ok(false), _) => {
@@ -32,7 +33,12 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
             (Ok(true), Rule::Throughput(rule)) if std::ptr::eq(rule, basis) => {
                 Ok((Cow::Borrowed(&numbers), None))
             }
-            _ => ask(rule, context).map(|(wants, replicas)| (Cow::Owned(wants), replicas)),
+            (Ok(true), Rule::Schedule(rule)) => {
+                let force = rule.at(context.now);
+                ceiling = ceiling.lower(clock::ceiling(&force));
+                clock::propose(&force, context).map(|(wants, replicas)| (Cow::Owned(wants), replicas))
+            }
+            (Ok(true), _) => ask(rule, context).map(|(wants, replicas)| (Cow::Owned(wants), replicas)),
         };
         let said = match asked {
             Ok((asked, replicas)) => {
@@ -54,11 +60,6 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
     }
     let (load, backlog_standing) = throughput::sources(context);
     let restart_seconds = restart::seconds(basis, context.ledger);
-    let schedules = context.policy.spec.rules.iter().filter_map(|rule| match rule {
-        Rule::Schedule(rule) => Some(rule),
-        _ => None,
-    });
-    let ceiling = clock::ceiling(schedules, context);
     Proposal { rules, wants, ceiling, load, restart_seconds, backlog_standing }
 }
 
@@ -69,7 +70,7 @@ fn ask(rule: &Rule, context: &Context<'_>) -> Asked {
         Rule::Prometheus(rule) => prometheus::propose(rule, context),
         Rule::Backpressure(rule) => backpressure::propose(rule, context),
         Rule::Backlog(rule) => backlog::propose(rule, context),
-        Rule::Schedule(rule) => clock::propose(rule, context),
+        Rule::Schedule(rule) => clock::propose(&rule.at(context.now), context),
         Rule::FlinkAutoscaler(rule) => Ok((flink_autoscaler::propose(rule.options.options(), context), None)),
     }
 }
@@ -82,7 +83,8 @@ fn stays(want: &Want) -> Want {
 /// Takes for each vertex the larger of what was asked for by the `rules` until now and by the next one, `name`.
 fn take_largest(wants: &mut [Want], asked: &[Want], rules: &[RuleSaid], name: &str) {
     for (want, asked) in wants.iter_mut().zip(asked) {
-        if want.why == Why::Excluded {
+        // What the policy leaves alone is no rule's; what one rule leaves alone is still the others'.
+        if want.why == Why::Excluded && want.rule.is_none() {
             continue;
         }
         let is_more = match want.rule {
@@ -96,10 +98,11 @@ fn take_largest(wants: &mut [Want], asked: &[Want], rules: &[RuleSaid], name: &s
     }
 }
 
-/// What counts for more: a larger size; of the same size, a reason to act on; and then any fixed order, so that the order of
-/// the rules makes no difference.
-fn rank<'a>(want: &Want, rule: &'a str) -> (Parallelism, bool, Reverse<(Why, &'a str)>) {
-    (want.wanted, want.why.is_short() && want.wanted > want.current, Reverse((want.why, rule)))
+/// What counts for more: a larger size; of the same size, a reason to act on, then a larger need behind it; and then any
+/// fixed order, so that the order of the rules makes no difference.
+fn rank<'a>(want: &Want, rule: &'a str) -> (Parallelism, bool, Parallelism, Reverse<(Why, &'a str)>) {
+    let acts = want.why.is_short() && want.wanted > want.current;
+    (want.wanted, acts, want.needed(), Reverse((want.why, rule)))
 }
 
 /// Since when a rule has been silent: as it was written down in the cycles before, or since now.
@@ -132,10 +135,12 @@ fn fallback(rule: &Rule, context: &Context<'_>, since: Timestamp) -> Option<Vec<
 mod tests {
     use std::time::Duration;
 
+    use serde_json::json;
+
     use super::*;
-    use crate::model::Answer;
+    use crate::model::{Answer, VertexId};
     use crate::policy::testing::{Job, policy};
-    use crate::policy::{ExternalTarget, Fallback, Policy, Prometheus, Span};
+    use crate::policy::{ExternalTarget, Fallback, Policy, Prometheus, Span, UtilizationBand};
 
     /// A query that wants so many TaskManagers of eight.
     fn query(name: &str, fallback: Option<Fallback>) -> Rule {
@@ -180,6 +185,34 @@ mod tests {
                 let proposal = job.proposal(&policy);
                 assert_eq!(proposal.silent().count(), asks.iter().filter(|asks| asks.is_none()).count());
             }
+        }
+    }
+
+    #[test]
+    fn of_two_rules_that_ask_the_same_the_one_with_the_larger_need_counts_whatever_the_order() {
+        // 3000/s need eighteen of eight; one rule doubles at the most, for the other two thirds of eighteen are enough.
+        let limited = Throughput { max_scale_up_factor: Some(1.5), ..Throughput::default() };
+        let (job, mut policy) = job(3000.0, [None, None]);
+        let eased = UtilizationBand { target: 1.0, ..UtilizationBand::default() };
+        let other = Throughput { utilization: eased, ..limited.clone() };
+        policy.spec.rules = vec![Rule::Throughput(limited), Rule::Throughput(other)];
+        for turn in 0..2 {
+            policy.spec.rules.rotate_left(turn);
+            let want = &job.proposal(&policy).wants[1];
+            assert_eq!((want.wanted.get(), want.needed().get()), (12, 18), "turned {turn}");
+        }
+    }
+
+    #[test]
+    fn what_one_rule_leaves_alone_is_still_the_others() {
+        let options = json!({"job.autoscaler.vertex.exclude.ids": VertexId::from_bits(1).to_string()});
+        let operators = serde_json::from_value(json!({"flinkAutoscaler": {"options": options}}));
+        let (job, mut policy) = job(3000.0, [None, None]);
+        policy.spec.rules.truncate(1);
+        policy.spec.rules.push(operators.expect("a rule"));
+        for turn in 0..2 {
+            policy.spec.rules.rotate_left(turn);
+            assert_eq!(step(&job, &policy), (18, "throughput"), "turned {turn}");
         }
     }
 

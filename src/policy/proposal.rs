@@ -39,6 +39,15 @@ pub struct Ceiling {
 }
 
 impl Ceiling {
+    /// The lower of both.
+    pub(super) fn lower(self, other: Self) -> Self {
+        let lower = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
+        Self {
+            parallelism: lower(self.parallelism, other.parallelism),
+            replicas: lower(self.replicas, other.replicas),
+        }
+    }
+
     fn is_none(&self) -> bool {
         *self == Self::default()
     }

@@ -10,7 +10,9 @@ use crate::model::{
     Timestamp, Vertex, VertexId, Workload,
 };
 use crate::policy::said::Context;
-use crate::policy::{Policy, Proposal, Rule, Span, Throughput, propose};
+use crate::policy::{
+    ExternalTarget, Policy, Prometheus, Proposal, Quantity, Rule, Span, Throughput, propose,
+};
 use crate::signals::{EdgeSignals, Estimate, Signals, Trend, VertexSignals};
 
 /// The moment at which tests begin.
@@ -41,6 +43,12 @@ pub(crate) fn workload(replicas: u32, cpu: i64) -> Workload {
     let container = Container { cpu: Amount { request: Some(cpu), used: None }, ..Container::default() };
     let pods = (0..replicas).map(|_| Pod { containers: vec![container.clone()], ..Pod::default() }).collect();
     Workload { at: START, replicas, observed: replicas, pods, scalable: None }
+}
+
+/// A query that nobody has answered.
+pub(crate) fn unanswered() -> Rule {
+    let target = ExternalTarget::Value { value: Quantity::default() };
+    Rule::Prometheus(Prometheus { query: "up".to_owned(), target, when: None, fallback: None })
 }
 
 /// A job with what is known of it.

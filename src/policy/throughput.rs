@@ -2,7 +2,7 @@
 //! curves, the backlog, and the cost of the restart itself.
 
 use crate::model::Parallelism;
-use crate::signals::Needed;
+use crate::signals::{Curve, Needed};
 
 use super::capacity::Capacity;
 use super::load::{self, CatchUp, Load};
@@ -13,8 +13,12 @@ use super::{Throughput, UtilizationBand, Want, Why, restart};
 /// (fetch waits of half a second, batches, the age of the metrics).
 const STANDING_SECONDS: f64 = 3.0;
 
-/// Of a curve's best capacity, the share that is worth having: the last few per cent cost as many subtasks as all before.
+/// Of a curve's best capacity, the share that is worth having: the last few per cent may cost as many subtasks as all before.
 const WORTH_HAVING: f64 = 0.95;
+
+/// Where the last few per cent cost no more than twice their share of the subtasks, as where the key groups end before the
+/// capacity does, they are worth having.
+const WORTH_THEIR_SUBTASKS: f64 = 1.0 - 2.0 * (1.0 - WORTH_HAVING);
 
 /// What a product of a size and a factor may be off by: 100 x 0.29 is 28.999999999999996.
 const ROUNDING: f64 = 1e-9;
@@ -72,13 +76,14 @@ fn want(
     let curve = capacity.curve;
     let now = curve.capacity(current);
     let (wanted, enough) = match curve.needed(load.after_restart, band.target, most) {
-        Needed::Enough(p) => (p, true),
-        // As much as it can be made to do, without paying for the last few per cent; never fewer than now, since it is short.
-        Needed::Unscalable { capacity: best, .. } => {
-            let worth = curve.needed(best * WORTH_HAVING, 1.0, most);
-            let p = if let Needed::Enough(p) = worth { p } else { current };
-            (if now >= best * WORTH_HAVING { current } else { p.max(current) }, false)
+        Needed::Enough(p) if p <= current => (p, true),
+        // Growing into the last few per cent is not paid for, though it would be enough.
+        Needed::Enough(p) => {
+            let worth = worth_having(&curve, most).max(current);
+            (p.min(worth), p <= worth)
         }
+        // As much as it can be made to do; never fewer than now, since it is short.
+        Needed::Unscalable { .. } => (worth_having(&curve, most).max(current), false),
     };
     let (at_least, at_most) = (now * capacity.within.0, now * capacity.within.1);
     let why = if load.low > at_most * band.max {
@@ -107,6 +112,15 @@ fn want(
         why,
         rule: None,
         unlimited: None,
+    }
+}
+
+/// The most subtasks that are worth having, whatever the load.
+fn worth_having(curve: &Curve, most: Parallelism) -> Parallelism {
+    let (best, capacity) = curve.best(most);
+    match curve.needed(capacity * WORTH_HAVING, 1.0, most) {
+        Needed::Enough(p) if p.as_f64() < best.as_f64() * WORTH_THEIR_SUBTASKS => p,
+        _ => best,
     }
 }
 
@@ -263,6 +277,26 @@ mod tests {
         let mut job = Job::chain(&[(1, 0.0), (4, 0.000_838)]).arriving(6000.0);
         job.learned(1, &[(2, 0.427), (4, 0.838)]);
         assert_eq!(wants(&job)[1], (4, Why::Unscalable));
+    }
+
+    #[test]
+    fn more_load_never_asks_for_less_at_the_end_of_a_curve() {
+        // Coherence: capacity is at its best, 2236/s, with some 70 subtasks, and 95 % of that are had with 51.
+        let coherent = &[(1, 16.0), (10, 16.3), (30, 18.8), (60, 27.3), (100, 47.7)][..];
+        // The key groups end before the capacity does: the last per cents are worth as much as those before.
+        let linear = &[(1, 4.0), (10, 4.0)][..];
+        for (costs, now, step) in [(coherent, 10, 16.3), (linear, 10, 4.0)] {
+            let mut last = 0;
+            for rate in (100..40_000).step_by(50) {
+                let mut job = Job::chain(&[(1, 0.0), (now, step / 1e3)]).arriving(f64::from(rate));
+                job.learned(1, costs);
+                let (size, _) = wants(&job)[1];
+                assert!(size >= last, "{rate}/s: {size} after {last}");
+                last = size;
+            }
+            let most = if costs == linear { 128..=128 } else { 49..=53 };
+            assert!(most.contains(&last), "{last} of {costs:?}");
+        }
     }
 
     #[test]

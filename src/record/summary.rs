@@ -234,6 +234,8 @@ pub fn limited(by: LimitedBy) -> &'static str {
         LimitedBy::NoRoom => "there was no room for more TaskManagers lately",
         LimitedBy::Quota => "the quota of CPU and memory",
         LimitedBy::ScaleDownWindow => "what it needed within the scale-down window",
+        LimitedBy::RuleSilent => "a rule that cannot speak and might ask for more",
+        LimitedBy::Backlog => "the backlog that stands",
         LimitedBy::ScheduleCeiling => "the schedule's ceiling",
         LimitedBy::ScaleUpWindow => "what it needed within the window for scaling up",
         LimitedBy::ScaleUpLimit => "the behavior's policies for scaling up",

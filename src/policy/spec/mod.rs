@@ -11,6 +11,7 @@ mod outside;
 mod rule;
 mod throughput;
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -92,12 +93,14 @@ impl Policy {
         graph.is_source(vertex).then(|| self.spec_of(&graph.vertices()[vertex])?.partitions)?
     }
 
-    /// The throughput rule, if there is one.
+    /// The throughput rule, if there is one; of several the one that is to catch up soonest, after the longest restart: the
+    /// same one whatever their order.
     pub fn throughput(&self) -> Option<&Throughput> {
-        self.spec.rules.iter().find_map(|rule| match rule {
+        let rules = self.spec.rules.iter().filter_map(|rule| match rule {
             Rule::Throughput(rule) => Some(rule),
             _ => None,
-        })
+        });
+        rules.min_by_key(|rule| (rule.catch_up.0, Reverse(rule.restart)))
     }
 }
 

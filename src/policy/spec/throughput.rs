@@ -93,7 +93,7 @@ impl Default for UtilizationBand {
 }
 
 /// `observed`, or a fixed length of time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum ObservedOr {
     /// What was seen of this job.
