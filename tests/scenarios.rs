@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tidegate::model::FlinkVersion;
-use tidegate::policy::{Behavior, Limits, Policy, PolicySpec, Rule, ScalingRules, Span, Throughput};
+use tidegate::policy::{Backlog, Behavior, Limits, Policy, PolicySpec, Rule, ScalingRules, Span, Throughput};
 use tidegate::record::Outcome;
 use tidegate::simulate::{
-    Drive, Driven, EdgeScenario, Load, Scenario, Simulation, VertexScenario, scenarios,
+    Drive, Driven, EdgeScenario, Load, Scenario, Simulation, VertexScenario, Waiting, scenarios,
 };
 
 /// The throughput rule with its defaults, polled every 2 s, with windows as short as the stories are.
@@ -140,6 +140,47 @@ fn a_steady_load_with_noise_is_left_alone() {
         let scenario = Scenario { seed, ..chain(Load::steps(&[(0, 500.0)]), 0.15) };
         let (cycles, asked) = drive(&scenario, policy(), 3600);
         assert!(asked.is_empty(), "seed {seed}: {asked:?}\n{}", story(&cycles[..60]));
+    }
+}
+
+/// The chain with a source that does not count what waits for it, but says how late its records are; the rule `backlog` alone.
+fn late(load: Load, waiting: Waiting) -> (Scenario, Policy) {
+    let mut scenario = chain(load, 0.02);
+    let source = scenario.vertices[0].source.as_mut().expect("a source");
+    (source.reports_pending, source.reports_lag, source.waiting) = (false, true, waiting);
+    let mut policy = policy();
+    policy.spec.rules = vec![Rule::Backlog(Backlog { target: Span::from_secs(30), ..Backlog::default() })];
+    (scenario, policy)
+}
+
+#[test]
+fn a_lag_is_worked_off_where_nothing_counts_what_waits() {
+    for waiting in [Waiting::Idle, Waiting::Busy] {
+        let load = Load::steps(&[(0, 500.0), (60, 1500.0)]);
+        let (scenario, policy) = late(load, waiting);
+        let (cycles, asked) = drive(&scenario, policy, 300);
+        let what = format!("{waiting:?}: {asked:?}");
+        let Some((up, grown)) = asked.first() else { panic!("{what}\n{}", story(&cycles[28..])) };
+        assert!((60.0..90.0).contains(up) && grown[1] >= 8, "{what}\n{}", story(&cycles[28..]));
+        assert!(asked.len() <= 3, "{what}\n{}", story(&cycles[28..]));
+        let last = cycles.last().expect("it ran");
+        assert!(last.truth.lag().get() < 2.0, "{what}: {:?} behind", last.truth.lag());
+        assert!(last.truth.parallelism[1] >= 8, "{what}: {:?}", last.truth.parallelism);
+    }
+}
+
+#[test]
+fn a_topic_that_falls_quiet_is_no_backlog_however_long_its_lag_grows() {
+    for waiting in [Waiting::Idle, Waiting::Busy] {
+        // Silence; and a few records now and then.
+        for (trickle, what) in [(0.0, "nothing"), (3.0, "a few")] {
+            let mut points = vec![(0, 500.0), (120, 0.0)];
+            points.extend((1..20).flat_map(|n| [(120 + 90 * n, trickle), (121 + 90 * n, 0.0)]));
+            let (scenario, policy) = late(Load::steps(&points), waiting);
+            let (cycles, asked) = drive(&scenario, policy, 1800);
+            let grew = asked.iter().find(|(_, sizes)| sizes[1] > 3 || sizes[2] > 1);
+            assert_eq!(grew, None, "{waiting:?}, {what}: {asked:?}\n{}", story(&cycles[58..]));
+        }
     }
 }
 

@@ -196,6 +196,10 @@ pub struct Reading {
     /// Sources: `pendingRecords`, summed over subtasks; `None` where the connector does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_records: Option<u64>,
+    /// Sources that do not report `pendingRecords`: `currentEmitEventTimeLag` of the subtask that is furthest behind, in
+    /// milliseconds; `None` where no record had a time yet, or none that can be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event_time_lag_ms: Option<u64>,
 }
 
 #[cfg(test)]
@@ -211,6 +215,7 @@ impl Reading {
             idle_ms: Some(0),
             back_pressured_ms: Some(0),
             pending_records: None,
+            event_time_lag_ms: None,
         }
     }
 }

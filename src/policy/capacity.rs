@@ -7,7 +7,7 @@ use super::Found;
 
 /// A vertex pushes back when the vertices before it spend more of their time than this waiting for it. Flink's own web
 /// page calls 0.1 to 0.5 "low" and more "high"; a third is beyond what bursts of a window cause.
-const PUSHES_BACK: f64 = 0.33;
+pub(super) const PUSHES_BACK: f64 = 0.33;
 
 /// A vertex that itself waits for less than this share of its time is not held up by those after it.
 const FREE: f64 = 0.1;

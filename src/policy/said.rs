@@ -120,7 +120,7 @@ pub enum Silence {
         /// One line for people.
         detail: String,
     },
-    /// No source says how many records wait for it.
+    /// No source says how many records wait for it, nor how late they are.
     NoBacklog,
     /// No vertex says how long it waits for those after it.
     NoBackPressure,
@@ -132,7 +132,9 @@ impl std::fmt::Display for Silence {
             Self::NotAsked => f.write_str("nothing tells of what it looks at"),
             Self::Stale { at } => write!(f, "what it looks at was last seen at {at}"),
             Self::Failed { detail } | Self::NoValue { detail } => f.write_str(detail),
-            Self::NoBacklog => f.write_str("no source says how many records wait for it"),
+            Self::NoBacklog => {
+                f.write_str("no source says how many records wait for it, nor how late they are")
+            }
             Self::NoBackPressure => f.write_str("no vertex says how long it waits for those after it"),
         }
     }

@@ -93,6 +93,7 @@ impl Job {
                     arrival: None,
                     backlog: None,
                     backlog_growth: None,
+                    lag: None,
                     records: 10_000.0,
                 })
                 .collect(),

@@ -61,6 +61,7 @@ fn small(job: &TestJob, test: &Test) -> Scenario {
         let mut scenario = scenario.with_load(load(&v.name, rate, &test.diary()));
         if let Some(source) = &mut scenario.source {
             source.reports_pending = v.reports_backlog;
+            source.reports_lag = v.reports_lag;
         }
         scenario
     };

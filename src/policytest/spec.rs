@@ -136,6 +136,9 @@ pub struct TestVertex {
     /// For a source: whether it says how many records wait for it.
     #[serde(default = "yes")]
     pub reports_backlog: bool,
+    /// For a source: whether its records have times, so that how late they are is known where how many wait is not.
+    #[serde(default)]
+    pub reports_lag: bool,
     /// The vertices that it takes records from; the one before it in the list unless told otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inputs: Option<Vec<String>>,

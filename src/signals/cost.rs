@@ -129,6 +129,7 @@ mod tests {
     /// Samples of 2 s of one subtask: records taken in, and milliseconds that count as busy.
     fn samples(counted: &[(u64, i64)]) -> Vec<Sample> {
         let sample = |&(read, busy_ms): &(u64, i64)| Sample {
+            lags: Vec::new(),
             at: Timestamp::from_millis(0),
             micros: 2_000_000,
             warm: true,

@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::cost::cost;
 use super::estimate::{Tally, rate_noise, ratio_noise};
 use super::flow::{Edge, FlowMemory};
+use super::lag::{UsualLags, lag};
 use super::window::{Seen, Window, last_regime, window};
 use super::{EdgeSignals, Estimate, Sample, Signals, VertexSample, VertexSignals};
 use crate::model::{Parallelism, Reading, Seconds, Snapshot};
@@ -28,7 +29,12 @@ const MOST_BACK_PRESSURE: f64 = 0.8;
 const WATCHED: usize = 16;
 
 /// What the samples say, and what is remembered of each edge. `None` without a sample.
-pub(super) fn signals(samples: &[Sample], last: &Snapshot, memories: &[FlowMemory]) -> Option<Signals> {
+pub(super) fn signals(
+    samples: &[Sample],
+    last: &Snapshot,
+    memories: &[FlowMemory],
+    usual: &UsualLags,
+) -> Option<Signals> {
     let newest = samples.last()?;
     // Once they are warm, what cold tasks did says nothing any more.
     let samples =
@@ -42,7 +48,7 @@ pub(super) fn signals(samples: &[Sample], last: &Snapshot, memories: &[FlowMemor
         samples: u32::try_from(of_window.len()).unwrap_or(u32::MAX),
         trend: window.trend,
         warm: newest.warm,
-        vertices: vertices(samples, window, last),
+        vertices: vertices(samples, window, last, usual),
         edges: memories
             .iter()
             .enumerate()
@@ -93,13 +99,14 @@ fn arrival(sample: &VertexSample, parallelism: Parallelism, guesses: bool) -> Op
     Some(put_out / (1.0 - waited.min(MOST_BACK_PRESSURE)))
 }
 
-fn vertices(samples: &[Sample], window: Window, last: &Snapshot) -> Vec<VertexSignals> {
+fn vertices(samples: &[Sample], window: Window, last: &Snapshot, usual: &UsualLags) -> Vec<VertexSignals> {
     let mut sources = 0..;
     let of_vertex = |v: usize| {
         let source = if last.graph.is_source(v) { sources.next() } else { None };
         // What came at once waits, or has been taken in: it is no part of what arrives.
         let burst = source.map_or(0..0, |source| window.burst_of(source));
-        vertex(samples, window, burst, last, v)
+        let lag = source.and_then(|_| lag(samples, window.start, v, usual));
+        VertexSignals { lag, ..vertex(samples, window, burst, last, v) }
     };
     (0..last.graph.len()).map(of_vertex).collect()
 }
@@ -137,6 +144,7 @@ fn vertex(
         backlog: if is_source { pending_records.map(|records| records as f64) } else { None },
         // The gauge wavers with what goes through it, not with its own change.
         backlog_growth: sums.growth.estimate(|_| rate_noise(rate_out.map_or(0.0, |rate| rate.mean), each)),
+        lag: None,
         records: cost.map_or(0.0, |cost| cost.records),
     }
 }

@@ -260,6 +260,7 @@ mod tests {
             ..VertexSample::default()
         };
         Sample {
+            lags: Vec::new(),
             at: Timestamp::default(),
             micros: 1_000_000,
             warm: true,

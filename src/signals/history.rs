@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::derive;
 use super::flow::{Edge, FlowMemory};
+use super::lag::{self, UsualLags};
 use super::sample::{self, Difference};
 use super::{Sample, Signals};
 use crate::model::{Missed, MissedWhy, Observation, Reading, Snapshot, Timestamp};
@@ -40,6 +41,8 @@ pub struct History {
     epoch_samples: u32,
     /// One for each edge of the graph.
     flows: Vec<FlowMemory>,
+    #[serde(default, skip_serializing_if = "UsualLags::is_empty")]
+    usual_lags: UsualLags,
 }
 
 /// Polls in a row that brought nothing.
@@ -73,6 +76,7 @@ impl History {
         self.missed = None;
         if self.last.as_ref().is_none_or(|last| last.job != snapshot.job || last.graph != snapshot.graph) {
             self.flows = vec![FlowMemory::default(); snapshot.graph.edges().len()];
+            self.usual_lags.clear();
         }
         if !self.last.as_ref().is_some_and(|last| is_same_run(last, snapshot)) {
             self.begin_epoch(None);
@@ -128,6 +132,7 @@ impl History {
             }
         }
         self.samples.push(sample);
+        lag::learn(&mut self.usual_lags, &self.samples, snapshot);
         self.epoch_samples = self.epoch_samples.saturating_add(1);
         self.base = Some(snapshot.vertices.clone());
         self.torn = 0;
@@ -174,7 +179,7 @@ impl History {
 
     /// What the job is doing; `None` before the first sample of an epoch.
     pub fn signals(&self) -> Option<Signals> {
-        derive::signals(&self.samples, self.last.as_ref()?, &self.flows)
+        derive::signals(&self.samples, self.last.as_ref()?, &self.flows, &self.usual_lags)
     }
 }
 

@@ -10,6 +10,7 @@ mod derive;
 mod estimate;
 mod flow;
 mod history;
+mod lag;
 #[cfg(test)]
 mod properties;
 mod sample;
@@ -20,5 +21,6 @@ mod window;
 
 pub use curve::{Curve, Needed, learn};
 pub use history::History;
-pub use sample::{Sample, VertexSample};
-pub use types::{EdgeSignals, Estimate, Signals, Trend, VertexSignals};
+pub(crate) use lag::STANDS;
+pub use sample::{Sample, SourceLag, VertexSample};
+pub use types::{EdgeSignals, Estimate, Lag, Signals, Trend, VertexSignals};

@@ -37,6 +37,20 @@ pub struct Sample {
     pub warm: bool,
     /// One for each vertex, in the graph's order.
     pub vertices: Vec<VertexSample>,
+    /// How late sources were at its end, of those that say so. Not in their vertices: most have none, and a thousand jobs are to be
+    /// remembered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lags: Vec<SourceLag>,
+}
+
+/// How late the records of a source were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SourceLag {
+    /// Index of the source in the graph.
+    pub vertex: usize,
+    /// Milliseconds between the time of the record that was last put out and then, of the subtask that is furthest behind.
+    pub ms: u64,
 }
 
 /// One vertex's part of a sample. Whole numbers, so that a restart of Tidegate from its state changes none of them.
@@ -68,11 +82,17 @@ impl Sample {
         self.micros as f64 / 1e6
     }
 
+    /// How late a source was at its end, in seconds.
+    pub(super) fn lag(&self, vertex: usize) -> Option<f64> {
+        self.lags.iter().find(|lag| lag.vertex == vertex).map(|lag| lag.ms as f64 / 1e3)
+    }
+
     /// Adds the sample that follows this one.
     pub(super) fn append(&mut self, later: &Self) {
         self.at = later.at;
         self.micros = self.micros.saturating_add(later.micros);
         self.warm &= later.warm;
+        self.lags.clone_from(&later.lags);
         for (vertex, later) in self.vertices.iter_mut().zip(&later.vertices) {
             *vertex = vertex.plus(later);
         }
@@ -172,12 +192,19 @@ pub(super) fn difference(older: &[Reading], now: &Snapshot) -> Difference {
                 None => vertex(a, b, typical),
             })
             .collect(),
+        lags: lags(&now.vertices).collect(),
     };
     if clocks.iter().flatten().all(|&micros| agrees(micros)) {
         Difference::Whole(sample)
     } else {
         Difference::Torn(sample)
     }
+}
+
+fn lags(readings: &[Reading]) -> impl Iterator<Item = SourceLag> {
+    let of =
+        |(vertex, reading): (usize, &Reading)| Some(SourceLag { vertex, ms: reading.event_time_lag_ms? });
+    readings.iter().enumerate().filter_map(of)
 }
 
 fn vertex(a: &Reading, b: &Reading, micros: u64) -> VertexSample {

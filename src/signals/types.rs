@@ -51,8 +51,26 @@ pub struct VertexSignals {
     pub backlog: Option<f64>,
     /// Sources: records/s by which the backlog grows (negative: shrinks).
     pub backlog_growth: Option<Estimate>,
+    /// Sources that do not report their backlog: how late their records are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lag: Option<Lag>,
     /// Records the service time rests on; 0 while the tasks are cold, when nothing is to be learned from it.
     pub records: f64,
+}
+
+/// How late the records of a source are when it puts them out: the clock minus their event time, of the subtask that is furthest
+/// behind.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lag {
+    /// Seconds, as of the last sample.
+    pub now: f64,
+    /// The least over the window, in seconds: of what comes and goes, what stays.
+    pub least: f64,
+    /// Seconds by which it grows in a second, over the window: 1 while no record comes, below 0 while it is worked off.
+    pub growth: f64,
+    /// Seconds that it has while the source keeps up, as far as that was seen: what is on its way in the best of times.
+    pub usual: Option<f64>,
 }
 
 /// What is known of one edge over a long window (joins and windows emit in bursts).

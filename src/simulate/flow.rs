@@ -113,6 +113,7 @@ impl Flow {
             uneven: station.uneven,
             counters: station.counters(since_start),
             pending: source.map(|source| whole(self.outside[source].pending())),
+            lag: None,
         }
     }
 

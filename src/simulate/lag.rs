@@ -1,4 +1,4 @@
-//! For how long the oldest record has waited outside.
+//! For how long the oldest record has waited outside, and how late the last one was that was read.
 
 use std::collections::VecDeque;
 
@@ -40,9 +40,44 @@ impl Arrivals {
     }
 }
 
+/// The record that a source has read last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct LastRead {
+    /// How many it had read then.
+    taken: f64,
+    /// When it was read, and when it had come to exist; `None` before the first.
+    times: Option<(u64, f64)>,
+}
+
+impl LastRead {
+    /// Notes that by `now` the source had read so many, the next of which has existed for `age` milliseconds.
+    pub(super) fn note(&mut self, now: u64, taken: f64, age: f64) {
+        if taken > self.taken {
+            self.times = Some((now, now as f64 - age));
+        }
+        self.taken = taken;
+    }
+
+    /// Milliseconds by which it is late at `now`, in Flink's way: a source that says it has no data stops the clock.
+    pub(super) fn lag(&self, now: u64, says_when_idle: bool) -> Option<f64> {
+        let (read, came) = self.times?;
+        Some((if says_when_idle { read } else { now } as f64 - came).max(0.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_read_last_is_late_and_grows_later_while_nothing_comes() {
+        let mut last = LastRead::default();
+        assert_eq!(last.lag(5000, false), None, "nothing was read");
+        last.note(10_000, 100.0, 4000.0);
+        assert_eq!((last.lag(10_000, true), last.lag(10_000, false)), (Some(4000.0), Some(4000.0)));
+        last.note(60_000, 100.0, 0.0);
+        assert_eq!((last.lag(60_000, true), last.lag(60_000, false)), (Some(4000.0), Some(54_000.0)));
+    }
 
     #[test]
     fn knows_how_old_the_oldest_record_is() {

@@ -202,6 +202,7 @@ impl VertexScenario {
         let source = SourceScenario {
             load,
             reports_pending: true,
+            reports_lag: false,
             max_rate_per_subtask: None,
             waiting: Waiting::default(),
         };
@@ -218,6 +219,10 @@ pub struct SourceScenario {
     /// Whether it has the metric `pendingRecords`.
     #[serde(default = "yes")]
     pub reports_pending: bool,
+    /// Whether its records have event times, those at which they come to exist: then it has the metric
+    /// `currentEmitEventTimeLag`.
+    #[serde(default)]
+    pub reports_lag: bool,
     /// The most records/s that one subtask takes in, however little there is to do with them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0.001))]

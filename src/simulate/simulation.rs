@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::check::{Checked, ScenarioError, check};
 use super::checkpoints::Checkpoints;
 use super::flow::{Flow, STEP_MS};
-use super::lag::Arrivals;
+use super::lag::{Arrivals, LastRead};
 use super::random;
 use super::refused::Refused;
 use super::rest::{Archived, Asked};
-use super::scenario::{Fault, FaultKind, Scenario, SchedulerKind};
+use super::scenario::{Fault, FaultKind, Scenario, SchedulerKind, Waiting};
 use super::scheduler::{Family, RestartTimes, Scheduler, Turn};
 use super::slots::Groups;
+use super::station::whole;
 use super::store::{Known, Store};
 use super::view::Cached;
 use super::workload::Pods;
@@ -63,6 +64,7 @@ pub struct Simulation {
     /// When the JobManager comes back.
     jobmanager_back: Option<u64>,
     pub(super) arrivals: Vec<Arrivals>,
+    last_reads: Vec<LastRead>,
     /// How often the job was stopped, in all of its submissions.
     pub(super) restarts: u32,
     pub(super) slot_ms: f64,
@@ -113,6 +115,7 @@ impl Simulation {
             to_come,
             jobmanager_back: None,
             arrivals: flow.outside.iter().map(|_| Arrivals::new(0)).collect(),
+            last_reads: vec![LastRead::default(); flow.outside.len()],
             restarts: 0,
             slot_ms: 0.0,
             late_ms: 0,
@@ -340,8 +343,9 @@ impl Simulation {
         for (index, (arrivals, source)) in self.arrivals.iter_mut().zip(&self.flow.outside).enumerate() {
             arrivals.note(now, source.arrived, restore.map_or(source.taken, |p| p.taken[index]));
             // Less than one record is no record.
-            late |= source.pending() >= 1.0
-                && arrivals.age(now, source.taken) > millis(self.scenario.slo.lag) as f64;
+            let age = if source.pending() >= 1.0 { arrivals.age(now, source.taken) } else { 0.0 };
+            self.last_reads[index].note(now, source.taken, age);
+            late |= age > millis(self.scenario.slo.lag) as f64;
         }
         self.late_ms += if late { STEP_MS } else { 0 };
     }
@@ -362,12 +366,21 @@ impl Simulation {
                 _ => {}
             }
         }
+        let lags: Vec<_> = (0..self.graph.len()).map(|v| self.lag(v)).collect();
         let (flow, done, attempt) = (&self.flow, self.done, self.attempt);
         self.store.fetch(now, |v| match self.started {
             _ if unread == Some(v) => None,
             None => Some(Known::default()),
-            Some(started) => Some(flow.known(v, attempt, done - started)),
+            Some(started) => Some(Known { lag: lags[v], ..flow.known(v, attempt, done - started) }),
         });
+    }
+
+    /// How late the records of a source are, where they have times.
+    fn lag(&self, vertex: usize) -> Option<u64> {
+        let source = self.scenario.vertices[vertex].source.as_ref().filter(|source| source.reports_lag)?;
+        let index = self.flow.outside.iter().position(|outside| outside.vertex == vertex)?;
+        let lag = self.last_reads[index].lag(self.done, source.waiting == Waiting::Idle)?;
+        Some(whole(lag))
     }
 
     /// Whether no observation and no request has success now.

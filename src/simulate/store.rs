@@ -14,6 +14,8 @@ pub(super) struct Known {
     pub(super) counters: Counters,
     /// Records that wait for a source, where it says so.
     pub(super) pending: Option<u64>,
+    /// Milliseconds by which its last record was late, where its records have times.
+    pub(super) lag: Option<u64>,
 }
 
 #[derive(Clone, Debug)]

@@ -206,6 +206,8 @@ impl Simulation {
             idle_ms: counters.map(|c| c.idle_ms),
             back_pressured_ms: counters.map(|c| c.back_pressured_ms),
             pending_records: known.pending,
+            // Asked for where nothing tells how many wait.
+            event_time_lag_ms: known.lag.filter(|_| known.pending.is_none()),
         }
     }
 
@@ -214,7 +216,7 @@ impl Simulation {
         let known = match cached.phase {
             Phase::Running => self.store.answer(self.now)[v],
             Phase::Stopping { .. } | Phase::Ended(_) => match &self.last_words {
-                Some(words) => Known { pending: None, ..words[v] },
+                Some(words) => Known { pending: None, lag: None, ..words[v] },
                 None => Known::default(),
             },
             Phase::Waiting { .. } | Phase::Deploying { .. } | Phase::Orphaned => Known::default(),

@@ -9,7 +9,7 @@ use super::client::FlinkClient;
 use super::error::FlinkError;
 use super::wire::{
     CheckpointStatus, Config, JobView, Listed, Metric, Overview, Requirements, Settings, Status,
-    TaskManagerListed, TaskManagersAnswer, Triggered, sum_of,
+    TaskManagerListed, TaskManagersAnswer, Triggered, longest_lag, sum_of,
 };
 use crate::model::{JobId, JobState, VertexId};
 
@@ -80,6 +80,20 @@ impl FlinkClient {
         let path = format!("/jobs/{job}/vertices/{vertex}/subtasks/metrics?get={get}&agg=sum");
         let body = self.metrics(&path, until).await?;
         Ok(sum_of(&body.read::<Vec<Metric<'_>>>()?, ids))
+    }
+
+    /// The longest of the lags of a vertex, over all of its subtasks; `None` when one of them is not there, or none can be.
+    pub(super) async fn longest_lag(
+        &self,
+        job: JobId,
+        vertex: VertexId,
+        ids: &[String],
+        until: Instant,
+    ) -> Result<Option<u64>, FlinkError> {
+        let get = ids.iter().map(|id| encoded(id)).collect::<Vec<_>>().join(",");
+        let path = format!("/jobs/{job}/vertices/{vertex}/subtasks/metrics?get={get}&agg=max");
+        let body = self.metrics(&path, until).await?;
+        Ok(longest_lag(&body.read::<Vec<Metric<'_>>>()?, ids))
     }
 
     /// `GET /jobs/:id/resource-requirements`.

@@ -1,4 +1,7 @@
-//! What is known of a source's `pendingRecords`: under which ids to ask for it, or when to look for them again.
+//! What is known of a source's `pendingRecords`: under which ids to ask for it, or when to look for them again. Where it does
+//! not report it, how late its records are stands in for it (`currentEmitEventTimeLag`, which every source of FLIP-27 has).
+//! One or the other is asked for, never both: of several metrics one that is missing empties the whole answer, and a count
+//! must not be lost for a lag that nobody needs beside it.
 //!
 //! The ids hold the operators' names, so they have to be found in a list of the vertex's metrics. A connector adds the
 //! gauge when it has fetched for the first time, or never; the list is looked at again at growing intervals. In a cycle
@@ -24,6 +27,7 @@ const EMPTY_ANSWERS: u32 = 12;
 #[derive(Clone, Debug)]
 pub(super) struct Pending {
     ids: Vec<String>,
+    lags: Vec<String>,
     empty_answers: u32,
     next_list: Instant,
     pause: Duration,
@@ -32,18 +36,27 @@ pub(super) struct Pending {
 /// What to ask for now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// Nothing: the source does not report it.
+    /// Nothing: the source reports neither.
     Nothing,
     /// The list of metrics.
     List,
     /// The sum of these.
     Sum(Vec<String>),
+    /// The longest of these lags.
+    Lag(Vec<String>),
+}
+
+/// The ids of a vertex's metrics, one for each of its source operators.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ids {
+    pending: Vec<String>,
+    lags: Vec<String>,
 }
 
 impl Pending {
     /// Nothing is known yet.
     pub(super) fn new(now: Instant) -> Self {
-        Self { ids: Vec::new(), empty_answers: 0, next_list: now, pause: FIRST_PAUSE }
+        Self { ids: Vec::new(), lags: Vec::new(), empty_answers: 0, next_list: now, pause: FIRST_PAUSE }
     }
 
     /// The job has started again: a source that did not report it may do so now.
@@ -58,26 +71,31 @@ impl Pending {
         match (self.ids.is_empty(), now >= self.next_list) {
             (false, _) => Ask::Sum(self.ids.clone()),
             (true, true) => Ask::List,
+            (true, false) if !self.lags.is_empty() => Ask::Lag(self.lags.clone()),
             (true, false) => Ask::Nothing,
         }
     }
 
-    /// The ids in the answer to [`Ask::List`], one for each source operator of the vertex. `None` for the empty list of a
-    /// metric store before its first fetch, which says nothing.
-    pub(super) fn ids_in(metrics: &[Metric<'_>]) -> Option<Vec<String>> {
-        let is_pending = |id: &&str| id.starts_with("Source__") && id.ends_with(".pendingRecords");
-        let ids = metrics.iter().map(|metric| &*metric.id).filter(is_pending).map(str::to_owned).collect();
-        (!metrics.is_empty()).then_some(ids)
+    /// The ids in the answer to [`Ask::List`]. `None` for the empty list of a metric store before its first fetch, which says
+    /// nothing.
+    pub(super) fn ids_in(metrics: &[Metric<'_>]) -> Option<Ids> {
+        let of = |metric: &str| -> Vec<String> {
+            let ids = metrics.iter().map(|metric| &*metric.id);
+            ids.filter(|id| id.starts_with("Source__") && id.ends_with(metric)).map(str::to_owned).collect()
+        };
+        (!metrics.is_empty())
+            .then(|| Ids { pending: of(".pendingRecords"), lags: of(".currentEmitEventTimeLag") })
     }
 
     /// Takes up the answer to [`Ask::List`].
-    pub(super) fn listed(&mut self, ids: Option<Vec<String>>, now: Instant) {
-        let Some(ids) = ids else { return };
-        if ids.is_empty() {
+    pub(super) fn listed(&mut self, ids: Option<Ids>, now: Instant) {
+        let Some(Ids { pending, lags }) = ids else { return };
+        if pending.is_empty() {
             self.next_list = now + self.pause;
             self.pause = (self.pause * 2).min(LONGEST_PAUSE);
         }
-        self.ids = ids;
+        self.ids = pending;
+        self.lags = lags;
         self.empty_answers = 0;
     }
 
@@ -95,9 +113,23 @@ mod tests {
     use super::super::wire::Number;
     use super::*;
 
-    fn ids_in(ids: &[&'static str]) -> Option<Vec<String>> {
-        let metric = |&id: &&'static str| Metric { id: id.into(), sum: Number::None };
+    fn ids_in(ids: &[&'static str]) -> Option<Ids> {
+        let metric = |&id: &&'static str| Metric { id: id.into(), sum: Number::None, max: Number::None };
         Pending::ids_in(&ids.iter().map(metric).collect::<Vec<_>>())
+    }
+
+    const LAG: &str = "Source__a.currentEmitEventTimeLag";
+
+    #[tokio::test]
+    async fn asks_how_late_it_is_where_nothing_tells_how_many_wait() {
+        let start = Instant::now();
+        let mut pending = Pending::new(start);
+        pending.listed(ids_in(&["map.currentEmitEventTimeLag", LAG, "Source__a.sourceIdleTime"]), start);
+        let lag = Ask::Lag(vec![LAG.to_owned()]);
+        let later = start + FIRST_PAUSE;
+        assert_eq!((pending.ask(start), pending.ask(later)), (lag, Ask::List), "the gauge may come yet");
+        pending.listed(ids_in(&[LAG, "Source__a.pendingRecords"]), later);
+        assert_eq!(pending.ask(later), Ask::Sum(vec!["Source__a.pendingRecords".to_owned()]));
     }
 
     #[tokio::test]
@@ -111,7 +143,7 @@ mod tests {
 
         let ids = ["Source__a.pendingRecords", "Source__b_(1).pendingRecords"];
         pending.listed(
-            ids_in(&["numRecordsIn", ids[0], "map.pendingRecords", "Source__a.pendingBytes", ids[1]]),
+            ids_in(&["numRecordsIn", ids[0], "map.pendingRecords", "Source__a.pendingBytes", ids[1], LAG]),
             now,
         );
         let sum = Ask::Sum(ids.map(str::to_owned).to_vec());

@@ -279,8 +279,11 @@ fn forget_counters(reading: &mut Reading) {
         idle_ms,
         back_pressured_ms,
         pending_records,
+        event_time_lag_ms,
     } = reading;
-    for counter in [read_records, write_records, busy_ms, idle_ms, back_pressured_ms, pending_records] {
+    for counter in
+        [read_records, write_records, busy_ms, idle_ms, back_pressured_ms, pending_records, event_time_lag_ms]
+    {
         *counter = None;
     }
 }

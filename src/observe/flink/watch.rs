@@ -45,6 +45,8 @@ pub(super) struct Source {
     pending: Pending,
     /// Records that waited in this cycle; `None` where that is not known.
     pending_records: Option<u64>,
+    /// How late its records were in this cycle; `None` where that is not known, or how many waited is.
+    event_time_lag_ms: Option<u64>,
 }
 
 impl Watched {
@@ -66,7 +68,9 @@ impl Watched {
     /// Begins a cycle: forgets the last one's backlogs, and returns the sources to ask, which are those of a job that runs.
     pub(super) fn sources_to_ask(&mut self) -> &mut [Source] {
         let Some(seen) = &mut self.seen else { return &mut [] };
-        seen.sources.iter_mut().for_each(|source| source.pending_records = None);
+        for source in &mut seen.sources {
+            (source.pending_records, source.event_time_lag_ms) = (None, None);
+        }
         if seen.state == JobState::Running { &mut seen.sources } else { &mut [] }
     }
 
@@ -94,7 +98,9 @@ impl Watched {
         }
         let mut readings = in_order(&graph, &view.readings);
         for source in &sources {
-            readings[source.index].pending_records = source.pending_records;
+            let reading = &mut readings[source.index];
+            reading.pending_records = source.pending_records;
+            reading.event_time_lag_ms = source.event_time_lag_ms;
         }
         self.seen = Some(Seen {
             state: view.state,
@@ -128,24 +134,32 @@ fn sizes(view: &JobView) -> BTreeMap<VertexId, Parallelism> {
 impl Source {
     fn new(graph: &Graph, index: usize, now: Instant) -> Self {
         let vertex = graph.vertices()[index].id;
-        Self { vertex, index, pending: Pending::new(now), pending_records: None }
+        Self { vertex, index, pending: Pending::new(now), pending_records: None, event_time_lag_ms: None }
     }
 
     /// Asks for its pending records: one call, and once before it one for how they are called. Both in the same cycle, for
-    /// what is decided without knowing the backlog is a guess.
+    /// what is decided without knowing the backlog is a guess. How late its records are can wait for the next cycle, so that
+    /// looking for the count again and again takes no further call.
     pub(super) async fn read(
         &mut self,
         client: &FlinkClient,
         job: JobId,
         until: Instant,
     ) -> Result<(), FlinkError> {
-        if let Ask::List = self.pending.ask(Instant::now()) {
+        let is_looked_for = self.pending.ask(Instant::now()) == Ask::List;
+        if is_looked_for {
             let ids = client.list(job, self.vertex, until, Pending::ids_in).await?;
             self.pending.listed(ids, Instant::now());
         }
-        if let Ask::Sum(ids) = self.pending.ask(Instant::now()) {
-            self.pending_records = client.sum(job, self.vertex, &ids, until).await?;
-            self.pending.summed(self.pending_records, Instant::now());
+        match self.pending.ask(Instant::now()) {
+            Ask::Sum(ids) => {
+                self.pending_records = client.sum(job, self.vertex, &ids, until).await?;
+                self.pending.summed(self.pending_records, Instant::now());
+            }
+            Ask::Lag(ids) if !is_looked_for => {
+                self.event_time_lag_ms = client.longest_lag(job, self.vertex, &ids, until).await?;
+            }
+            Ask::Lag(_) | Ask::List | Ask::Nothing => {}
         }
         Ok(())
     }

@@ -110,7 +110,8 @@ impl Default for Backpressure {
     }
 }
 
-/// What waits at the sources: it is to be worked off within a time, or to stay under a number.
+/// What waits at the sources: it is to be worked off within a time, or to stay under a number. Where a source does not say how
+/// many records wait (`pendingRecords`), the event times of what it puts out tell, and the lag is kept under that time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Backlog {

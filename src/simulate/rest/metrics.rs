@@ -14,13 +14,18 @@ use crate::simulate::simulation::Simulation;
 #[derive(Clone, Copy, Debug)]
 enum Metric {
     Count(u64),
+    Whole(i64),
     Gauge(f64),
 }
+
+/// What a source says of how late its records are while none had a time.
+const UNDEFINED: Metric = Metric::Whole(-1);
 
 impl Metric {
     fn as_f64(self) -> f64 {
         match self {
             Self::Count(count) => count as f64,
+            Self::Whole(value) => value as f64,
             Self::Gauge(value) => value,
         }
     }
@@ -28,6 +33,7 @@ impl Metric {
     fn as_text(self) -> String {
         match self {
             Self::Count(count) => count.to_string(),
+            Self::Whole(value) => value.to_string(),
             Self::Gauge(value) => format!("{value:?}"),
         }
     }
@@ -129,9 +135,12 @@ impl Simulation {
             before.map(|known| known[v]).filter(|k| k.attempt == self.store.answer(self.now)[v].attempt);
         let before = before.map_or_else(Vec::new, |known| subtasks(&known));
         let name = &self.graph.vertices()[v].name;
-        let prefix =
-            if self.graph.is_source(v) { names::source_prefix(name) } else { names::operator_prefix(name) };
-        now.iter().enumerate().map(|(i, subtask)| metrics(subtask, before.get(i), &prefix)).collect()
+        let is_source = self.graph.is_source(v);
+        let prefix = if is_source { names::source_prefix(name) } else { names::operator_prefix(name) };
+        now.iter()
+            .enumerate()
+            .map(|(i, subtask)| metrics(subtask, before.get(i), &prefix, is_source))
+            .collect()
     }
 
     fn metrics_of_job(&self) -> Vec<(&'static str, String)> {
@@ -168,7 +177,7 @@ impl Simulation {
 
 /// What a subtask's task and operator report. Rates are those between the last two fetches, where Flink's are those of the
 /// last minute.
-fn metrics(now: &Subtask, before: Option<&Subtask>, prefix: &str) -> Named {
+fn metrics(now: &Subtask, before: Option<&Subtask>, prefix: &str, is_source: bool) -> Named {
     let clock =
         |s: &Subtask| s.counters.busy_ms.unwrap_or(0) + s.counters.idle_ms + s.counters.back_pressured_ms;
     let seconds = before.map_or(0.0, |before| clock(now).saturating_sub(clock(before)) as f64 / 1000.0);
@@ -202,8 +211,12 @@ fn metrics(now: &Subtask, before: Option<&Subtask>, prefix: &str) -> Named {
     .to_vec();
     let of_operator =
         [("numRecordsIn", Some(read)), ("numRecordsOut", Some(written)), ("pendingRecords", now.pending)];
+    let lag = now.lag.map_or(UNDEFINED, Metric::Count);
     let of_operator = of_operator.into_iter().filter_map(|(id, value)| Some((id, value?)));
     metrics.extend(of_operator.map(|(id, value)| (format!("{prefix}{id}"), Metric::Count(value))));
+    if is_source {
+        metrics.push((format!("{prefix}currentEmitEventTimeLag"), lag));
+    }
     metrics
 }
 

@@ -12,6 +12,7 @@ const RECORD_BYTES: u64 = 130;
 pub(super) struct Subtask {
     pub(super) counters: Counters,
     pub(super) pending: Option<u64>,
+    pub(super) lag: Option<u64>,
 }
 
 /// Bytes of as many records.
@@ -48,7 +49,7 @@ pub(super) fn subtasks(known: &Known) -> Vec<Subtask> {
             idle_ms: idle,
             back_pressured_ms: back_pressured,
         };
-        Subtask { counters, pending: known.pending.map(|pending| split.even(pending, index)) }
+        Subtask { counters, pending: known.pending.map(|pending| split.even(pending, index)), lag: known.lag }
     };
     (0..split.parallelism).map(one).collect()
 }
@@ -94,7 +95,8 @@ mod tests {
             back_pressured_ms: 4_000,
         };
         for (parallelism, uneven) in [(1, 1.0), (3, 1.0), (3, 1.5), (3, 3.0)] {
-            let known = Known { attempt: Some(1), parallelism, uneven, counters, pending: Some(10) };
+            let known =
+                Known { attempt: Some(1), parallelism, uneven, counters, pending: Some(10), lag: None };
             let parts = subtasks(&known);
             let sum = |of: fn(&Subtask) -> u64| parts.iter().map(of).sum::<u64>();
             assert_eq!(parts.len(), parallelism as usize);

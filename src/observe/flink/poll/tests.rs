@@ -312,6 +312,44 @@ async fn a_backlog_that_cannot_be_read_is_not_taken_for_none() {
 }
 
 #[tokio::test]
+async fn a_source_that_does_not_tell_what_waits_is_asked_how_late_it_is() {
+    let server = Scripted::recorded(VERSION).await;
+    let mut poller = poller(&server, Some("chain"));
+    seen(&mut poller).await;
+    seen(&mut poller).await;
+    let sum = server.lines().into_iter().find(|line| line.contains("agg=sum")).expect("it is asked for");
+    let list = sum.split('?').next().expect("a path");
+    let lag = "Source__source.currentEmitEventTimeLag";
+    let without = fixture(VERSION, "source-metrics").replace("Source__source.pendingRecords", "other");
+    server.set(list, Reply::ok(without));
+    let asks = format!("{list}?get={lag}&agg=max");
+    server.set(&asks, Reply::ok(json!([{ "id": lag, "max": 12_345.0 }]).to_string()));
+    let mut poller = super::Poller::new(poller.client().clone(), &server.flink());
+    seen(&mut poller).await;
+    asked(&server);
+    let lags = |snapshot: &Snapshot| {
+        let source = &snapshot.vertices[0];
+        (source.pending_records, source.event_time_lag_ms)
+    };
+    // How it is called, in place of how late it is; from then on one call, as for the count.
+    assert_eq!(lags(&seen(&mut poller).await), (None, None));
+    assert_eq!(asked(&server), ["/jobs/J", PRIME, LIST]);
+    for (answer, expected) in
+        [(r#"[{"id":"Source__source.currentEmitEventTimeLag","max":-1.0}]"#, None), ("[]", None)]
+    {
+        assert_eq!(lags(&seen(&mut poller).await), (None, Some(12_345)));
+        assert_eq!(
+            asked(&server),
+            ["/jobs/J", PRIME, &LIST.replace("metrics", &format!("metrics?get={lag}&agg=max"))]
+        );
+        server.set(&asks, Reply::ok(answer));
+        assert_eq!(lags(&seen(&mut poller).await), (None, expected));
+        server.set(&asks, Reply::ok(json!([{ "id": lag, "max": 12_345.0 }]).to_string()));
+        asked(&server);
+    }
+}
+
+#[tokio::test]
 async fn a_cycle_ends_in_time_whatever_the_server_does() {
     let server = Scripted::recorded(VERSION).await;
     let flink = FlinkRef { timeout: Span::from_millis(300), ..server.flink() };

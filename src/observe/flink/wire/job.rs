@@ -39,7 +39,7 @@ pub(crate) struct JobView {
     /// Its graph; `None` while the adaptive scheduler waits for slots, when there is no plan and the vertices come in
     /// another order.
     pub(crate) graph: Option<Graph>,
-    /// One reading for each vertex, in the graph's order where there is one. Without pending records, which come from
+    /// One reading for each vertex, in the graph's order where there is one. Without pending records and lag, which come from
     /// another call.
     pub(crate) readings: Vec<(VertexId, Reading)>,
 }
@@ -212,6 +212,7 @@ fn reading(raw: &RawVertex<'_>) -> Result<(VertexId, Reading), WireError> {
         idle_ms: known(complete, metrics.accumulated_idle_time),
         back_pressured_ms: known(complete, metrics.accumulated_backpressured_time),
         pending_records: None,
+        event_time_lag_ms: None,
     };
     Ok((raw.id, reading))
 }

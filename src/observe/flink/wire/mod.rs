@@ -21,7 +21,7 @@ use thiserror::Error;
 pub(crate) use checkpoint::{CheckpointStatus, Triggered};
 pub(crate) use cluster::{Config, Listed, Overview, Settings, cluster};
 pub(crate) use job::{JobView, Status};
-pub(crate) use metrics::{Metric, sum_of};
+pub(crate) use metrics::{Metric, longest_lag, sum_of};
 #[cfg(test)]
 pub(crate) use number::Number;
 pub(crate) use requirements::Requirements;
