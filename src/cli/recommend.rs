@@ -211,7 +211,7 @@ fn not_there(missed: &Missed) -> Failure {
             Exit::Unreachable
         }
         MissedWhy::NoSuchJob | MissedWhy::AmbiguousJob => Exit::Usage,
-        MissedWhy::NotStarted => Exit::Failed,
+        MissedWhy::NotStarted | MissedWhy::NoMetrics => Exit::Failed,
     };
     Failure { exit, error: anyhow!("{}", missed.detail) }
 }

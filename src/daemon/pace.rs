@@ -45,7 +45,9 @@ fn is_unanswered(observation: &Observation) -> bool {
                 true
             }
             // Flink answers; the job may come up at any moment.
-            MissedWhy::NoSuchJob | MissedWhy::AmbiguousJob | MissedWhy::NotStarted => false,
+            MissedWhy::NoSuchJob | MissedWhy::AmbiguousJob | MissedWhy::NotStarted | MissedWhy::NoMetrics => {
+                false
+            }
         },
     }
 }

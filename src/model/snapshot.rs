@@ -55,6 +55,8 @@ pub enum MissedWhy {
     NoSuchJob,
     /// More than one running job of that name.
     AmbiguousJob,
+    /// Flink is set never to fetch metrics: no counter will ever be seen.
+    NoMetrics,
     /// The job waits for the slots to start with; Flink does not know its graph yet.
     NotStarted,
 }

@@ -153,6 +153,15 @@ pub enum FlinkError {
         /// Ids and names of those that were found.
         found: Vec<(JobId, String)>,
     },
+    /// The JobManager never asks its TaskManagers for metrics.
+    #[error(
+        "{url}: metrics.fetcher.update-interval is 0, so Flink shows no counters of any job; set it to 10 s (its default) or \
+         less, but not to 0, and restart the JobManager"
+    )]
+    NoMetrics {
+        /// The cluster.
+        url: String,
+    },
     /// The job is there, but waits for the slots to start with.
     #[error("{url}: job {job} is {state:?}, and Flink has not laid out its graph yet")]
     NoGraph {
@@ -189,6 +198,7 @@ impl FlinkError {
             }
             Self::Refused { .. } | Self::NotLeading { .. } => MissedWhy::Refused,
             Self::AmbiguousJob { .. } => MissedWhy::AmbiguousJob,
+            Self::NoMetrics { .. } => MissedWhy::NoMetrics,
             Self::NoGraph { .. } => MissedWhy::NotStarted,
         }
     }

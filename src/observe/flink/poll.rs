@@ -108,6 +108,11 @@ impl Poller {
 
     async fn cycle(&mut self, until: Instant, now: &impl Fn() -> Timestamp) -> Result<Snapshot, FlinkError> {
         let contact = self.contact(until).await?;
+        if contact.settings.is_some_and(|settings| settings.fetch_interval == Some(Duration::ZERO)) {
+            // Asked anew in the next cycle: another JobManager may have been set otherwise.
+            self.contact = None;
+            return Err(FlinkError::NoMetrics { url: self.client.url().to_owned() });
+        }
         let job = self.find(until).await?;
         self.freshen(job, until, now).await?;
         let is_known = self.client.freshness(|freshness| freshness.is_known(Instant::now(), self.slack));

@@ -350,6 +350,25 @@ async fn a_source_that_does_not_tell_what_waits_is_asked_how_late_it_is() {
 }
 
 #[tokio::test]
+async fn says_that_flink_is_set_to_fetch_no_metrics() {
+    let server = Scripted::recorded(VERSION).await;
+    let settings = |interval: &str| {
+        Reply::ok(format!(r#"[{{"key":"metrics.fetcher.update-interval","value":"{interval}"}}]"#))
+    };
+    for none in ["0", "0 ms", "0 s"] {
+        server.set("GET /jobmanager/config", settings(none));
+        let mut poller = poller(&server, Some("chain"));
+        let (why, detail) = missed(&mut poller).await;
+        assert_eq!(why, MissedWhy::NoMetrics);
+        assert!(detail.contains("metrics.fetcher.update-interval is 0") && detail.contains("10 s"), "{detail}");
+        assert_eq!(asked(&server), ["/config", "/jobmanager/config"], "nothing else is worth asking");
+        server.set("GET /jobmanager/config", settings("1 ms"));
+        seen(&mut poller).await;
+        asked(&server);
+    }
+}
+
+#[tokio::test]
 async fn a_cycle_ends_in_time_whatever_the_server_does() {
     let server = Scripted::recorded(VERSION).await;
     let flink = FlinkRef { timeout: Span::from_millis(300), ..server.flink() };
