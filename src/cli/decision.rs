@@ -6,11 +6,13 @@ use serde::Serialize;
 
 use super::output::{Column, Show, Table};
 use crate::decide::{Decision, Verdict};
-use crate::model::Graph;
-use crate::plan::Direction;
-use crate::policy::{Replicas, RuleSaid, Said, Want};
-use crate::record::Summary;
+use crate::model::{Graph, Parallelism};
+use crate::plan::{self, Direction};
+use crate::policy::{
+    MemoryAdvice, MemoryJob, MemoryNeed, MemorySizes, Policy, Replicas, RuleSaid, Said, Want, advise,
+};
 use crate::record::summary::{Count, expected, limited, sentence, vertex_name};
+use crate::record::{State, Summary};
 
 /// A decision with what it is to be shown with.
 #[derive(Debug, Serialize)]
@@ -22,6 +24,9 @@ pub(super) struct Told<'a> {
     pub(super) summary: Summary,
     /// All of it.
     pub(super) decision: &'a Decision,
+    /// What the memory of each TaskManager should be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) memory: Option<MemoryAdvice>,
     /// For the names of the vertices.
     #[serde(skip)]
     graph: Option<&'a Graph>,
@@ -29,7 +34,12 @@ pub(super) struct Told<'a> {
 
 impl<'a> Told<'a> {
     pub(super) fn new(name: &'a str, decision: &'a Decision, graph: Option<&'a Graph>) -> Self {
-        Self { name, summary: Summary::of(decision, graph), decision, graph }
+        Self { name, summary: Summary::of(decision, graph), decision, memory: None, graph }
+    }
+
+    /// The same with what is advised of the memory.
+    pub(super) fn with_memory(self, memory: Option<MemoryAdvice>) -> Self {
+        Self { memory, ..self }
     }
 }
 
@@ -57,7 +67,7 @@ impl Told<'_> {
     }
 
     fn notes(&self) -> Vec<Note> {
-        let Self { name: _, summary, decision, graph } = self;
+        let Self { name: _, summary, decision, memory, graph } = self;
         let mut notes = Vec::new();
         if let Some(proposal) = &decision.proposal {
             let waiting =
@@ -102,8 +112,56 @@ impl Told<'_> {
         if let Some(proposal) = decision.proposal.as_ref().filter(|_| decision.plan().is_some()) {
             notes.push(("restart", format!("about {:.1} s without the job", proposal.restart_seconds)));
         }
+        if let Some(advice) = memory {
+            notes.push(("memory", advised(advice)));
+        }
         notes
     }
+}
+
+/// What the memory of each TaskManager should be for what the decision asks for, as far as it was read.
+pub(super) fn memory(decision: &Decision, state: &State, policy: &Policy) -> Option<MemoryAdvice> {
+    let (snapshot, signals) = (state.history.last()?, decision.signals.as_ref()?);
+    let sizes: Option<Vec<Parallelism>> =
+        decision.plan().map(|plan| plan.changes.iter().map(|change| change.to).collect());
+    let slots = plan::slots_needed(&snapshot.graph, &snapshot.parallelism());
+    advise(&MemoryJob {
+        snapshot,
+        signals,
+        policy,
+        ledger: &state.ledger,
+        sizes: sizes.as_deref(),
+        slots,
+        now: decision.at,
+    })
+}
+
+/// An advice on one line.
+fn advised(advice: &MemoryAdvice) -> String {
+    let MemoryAdvice { need, readings, now, recommended } = advice;
+    let mib = |bytes: u64| bytes >> 20;
+    let part = |name: &str, of: fn(&MemorySizes) -> u64| {
+        let (before, after) = (mib(of(now)), mib(of(recommended)));
+        if before == after { format!("{name} {after}") } else { format!("{name} {before} -> {after}") }
+    };
+    let parts = [
+        part("process", |sizes| sizes.process),
+        part("heap", |sizes| sizes.heap),
+        part("managed", |sizes| sizes.managed),
+        part("network", |sizes| sizes.network),
+        part("metaspace", |sizes| sizes.metaspace),
+    ];
+    let why = match need {
+        MemoryNeed::InUse => "what is in use".to_owned(),
+        MemoryNeed::HeapPressure { share, .. } => {
+            format!("{:.0} % of the heap stays in use after garbage collection", share * 100.0)
+        }
+        MemoryNeed::GcPressure { share, .. } => {
+            format!("{:.0} % of the time goes into garbage collection", share * 100.0)
+        }
+    };
+    let readings = if *readings == 1 { "one reading".to_owned() } else { format!("{readings} readings") };
+    format!("{} MiB for each TaskManager; {why}, by {readings}. Only advice", parts.join(", "))
 }
 
 /// What a rule said, on one line.
@@ -186,4 +244,39 @@ fn vertices(decision: &Decision, graph: Option<&Graph>) -> Option<Table> {
         ]);
     }
     Some(table)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_advice_on_memory_is_one_line_with_its_reason() {
+        let mib = 1 << 20;
+        let now = MemorySizes {
+            process: 1728 * mib,
+            heap: 512 * mib,
+            managed: 512 * mib,
+            network: 128 * mib,
+            metaspace: 256 * mib,
+        };
+        for (need, readings, recommended, line) in [
+            (
+                MemoryNeed::InUse,
+                1,
+                MemorySizes { process: 1200 * mib, heap: 400 * mib, managed: 0, ..now },
+                "process 1728 -> 1200, heap 512 -> 400, managed 512 -> 0, network 128, metaspace 256 MiB for each \
+                 TaskManager; what is in use, by one reading. Only advice",
+            ),
+            (
+                MemoryNeed::HeapPressure { share: 0.9, most: 0.8 },
+                10,
+                MemorySizes { process: 1907 * mib, heap: 691 * mib, ..now },
+                "process 1728 -> 1907, heap 512 -> 691, managed 512, network 128, metaspace 256 MiB for each \
+                 TaskManager; 90 % of the heap stays in use after garbage collection, by 10 readings. Only advice",
+            ),
+        ] {
+            assert_eq!(advised(&MemoryAdvice { need, readings, now, recommended }), line);
+        }
+    }
 }

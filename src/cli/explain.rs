@@ -7,13 +7,13 @@ use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use super::args::{OutputArgs, StateArgs};
-use super::decision::Told;
+use super::decision::{Told, memory};
 use super::exit::{Exit, Failure, OrExit as _};
 use super::files;
 use super::output::Show;
 use crate::daemon::journal_file::{older, path};
 use crate::model::{Graph, Rescale, Timestamp};
-use crate::policy::Span;
+use crate::policy::{MemoryAdvice, Span};
 use crate::record::journal::{Replayer, Step};
 use crate::record::{Outcome, State};
 
@@ -48,6 +48,7 @@ fn timestamp(text: &str) -> Result<Timestamp, String> {
 struct Found {
     step: Step,
     graph: Option<std::sync::Arc<Graph>>,
+    memory: Option<MemoryAdvice>,
 }
 
 #[derive(Serialize)]
@@ -130,7 +131,8 @@ fn search(file: &Path, args: &Args) -> Result<(Option<Found>, bool, State), Fail
     while let Some(step) = replayer.next_step().with_context(|| name.clone()).or_exit(Exit::Usage)? {
         let graph = replayer.state().history.last().map(|snapshot| snapshot.graph.clone());
         let is_wanted = args.at.map_or(step.decision.plan().is_some(), |at| step.recorded.at <= at);
-        let found = Found { step, graph };
+        let memory = memory(&step.decision, replayer.state(), replayer.policy());
+        let found = Found { step, graph, memory };
         if is_wanted { wanted = Some(found) } else { last = Some(found) }
     }
     let (job, found) = (&args.job, replayer.autoscaler());
@@ -142,7 +144,7 @@ fn search(file: &Path, args: &Args) -> Result<(Option<Found>, bool, State), Fail
 }
 
 fn explain(args: &Args, file: &Path, found: &Found, latest: &State) -> Result<Exit, Failure> {
-    let Found { step, graph } = found;
+    let Found { step, graph, memory } = found;
     if let Some(difference) = &step.difference {
         tracing::warn!(
             field = difference.field,
@@ -155,7 +157,7 @@ fn explain(args: &Args, file: &Path, found: &Found, latest: &State) -> Result<Ex
     let explanation = Explanation {
         journal: file.display().to_string(),
         line: step.line,
-        told: Told::new(&args.job, &step.decision, graph.as_deref()),
+        told: Told::new(&args.job, &step.decision, graph.as_deref()).with_memory(*memory),
         outcome: &step.recorded.outcome,
         rescale: begun
             .and_then(|begun| latest.ledger.rescales.iter().rev().find(|rescale| rescale.at == begun)),

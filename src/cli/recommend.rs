@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
 use super::args::{OutputArgs, span};
-use super::decision::Told;
+use super::decision::{Told, memory};
 use super::exit::{Exit, Failure, OrExit as _};
 use super::files;
 use super::run::runtime;
@@ -81,6 +81,7 @@ struct Watched {
     name: String,
     decision: Decision,
     state: State,
+    policy: Policy,
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
@@ -100,7 +101,11 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         match result {
             Ok(watched) => {
                 let graph = watched.state.history.last().map(|snapshot| &*snapshot.graph);
-                let told = Told::new(&watched.name, &watched.decision, graph);
+                let told = Told::new(&watched.name, &watched.decision, graph).with_memory(memory(
+                    &watched.decision,
+                    &watched.state,
+                    &watched.policy,
+                ));
                 output.print_next(&mut io::stdout().lock(), &told).or_exit(Exit::Failed)?;
             }
             // The worst is what the command ends with; each is said.
@@ -161,7 +166,7 @@ impl Watch {
     async fn run(self, length: Duration) -> Result<Watched, Failure> {
         let Self { name, flink, policy } = self;
         let client = FlinkClient::new(&flink).or_exit(Exit::Usage)?;
-        let (mut poller, mut state) = (Poller::new(client, &flink), State::default());
+        let (mut poller, mut state) = (Poller::new(client, &flink).watching_memory(), State::default());
         let until = Instant::now() + length;
         let mut last: Option<Decision> = None;
         loop {
@@ -183,7 +188,7 @@ impl Watch {
         match last {
             Some(decision) if decision.proposal.is_some() => {
                 let name = state.history.last().map_or(name, |snapshot| snapshot.name.clone());
-                Ok(Watched { name, decision, state })
+                Ok(Watched { name, decision, state, policy })
             }
             Some(decision) => Err(nothing_to_say(&name, length, &decision)),
             None => {

@@ -102,6 +102,14 @@ pub enum Advice {
     /// Two sizes to fall back to.
     #[error("parallelism is the size that counts, so minParallelism has no effect; leave one out")]
     FallbackTwice,
+    /// A limit of the memory that every job is above.
+    #[error("{limit} is what any healthy JVM has: nothing is ever scaled down; make it {least} or more")]
+    MemoryAlwaysPresses {
+        /// The limit.
+        limit: f64,
+        /// What would be high enough.
+        least: f64,
+    },
     /// A policy that never does anything.
     #[error(
         "both directions are Disabled: nothing is ever scaled; `mode: Recommend` in the FlinkAutoscaler says what would be done"
@@ -111,6 +119,12 @@ pub enum Advice {
 
 /// The least that is to be between the target and the ends of the band: what a load's noise makes of a utilization.
 const ROOM: f64 = 0.05;
+
+/// A hundredth of the time in garbage collection is the goal of the JVM's parallel collector (`GCTimeRatio` = 99), which spares none.
+const LEAST_GC: f64 = 0.01;
+
+/// G1 lets the heap fill up to 0.45 before it looks for what can be freed at all (`InitiatingHeapOccupancyPercent`).
+const LEAST_HEAP: f64 = 0.45;
 
 /// A restart is repaid when it takes no more than a tenth of the time between two.
 const REPAID: u32 = 10;
@@ -246,6 +260,13 @@ fn on_limits(spec: &PolicySpec, found: &mut Found) {
     if cooldown.get().saturating_mul(max) > per.get() {
         let advice = Advice::BudgetNeverSpent { max, per, cooldown };
         found.push(("spec.limits.rescales.max".to_owned(), advice));
+    }
+    let memory = limits.memory_pressure;
+    for (field, limit, least) in [("gcTime", memory.gc_time, LEAST_GC), ("heap", memory.heap, LEAST_HEAP)] {
+        if limit < least {
+            let advice = Advice::MemoryAlwaysPresses { limit, least };
+            found.push((format!("spec.limits.memoryPressure.{field}"), advice));
+        }
     }
 }
 

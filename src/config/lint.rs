@@ -159,6 +159,10 @@ mod tests {
                 &format!("{throughput}  limits: {{cooldown: 30m, rescales: {{max: 4, per: 1h}}}}\n"),
                 "f:6:43: spec.limits.rescales.max: 4 rescales with a cooldown of 30m between them do not fit into 1h: ",
             ),
+            (
+                &format!("{throughput}  limits: {{memoryPressure: {{heap: 0.3}}}}\n"),
+                "f:6:35: spec.limits.memoryPressure.heap: 0.3 is what any healthy JVM has: ",
+            ),
         ] {
             let said = said(&policy(spec));
             assert!(said.len() == 1 && said[0].starts_with(says), "{spec}{said:#?}");

@@ -159,7 +159,7 @@ fn jobs(config: Config, options: &Options, store: &Arc<Store>, reach: &Reach) ->
             clients.of(&spec.flink).map_err(|source| RunError::Flink { autoscaler: name.clone(), source })?;
         let journal = options.journal_dir.as_ref().map(|dir| JournalFile::new(dir, &name, options.keep));
         jobs.push(Job {
-            poller: Poller::new(client, &spec.flink),
+            poller: Poller::new(client, &spec.flink).watching_memory(),
             workload: Workload::of(&spec, &policy, namespace.as_deref(), reach),
             resumes: state.ledger.attempt.is_some(),
             hastener: act::Hastener::default(),

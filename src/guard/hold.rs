@@ -67,6 +67,20 @@ pub enum Hold {
         /// Records that wait.
         records: f64,
     },
+    /// So much time goes into garbage collection that fewer TaskManagers would have too little memory.
+    GcPressure {
+        /// The share of time.
+        share: f64,
+        /// The most that it may be (`limits.memoryPressure.gcTime`).
+        most: f64,
+    },
+    /// So much of the heap stays in use that fewer TaskManagers would have too little memory.
+    HeapPressure {
+        /// The share of the heap that a garbage collection leaves in use.
+        share: f64,
+        /// The most that it may be (`limits.memoryPressure.heap`).
+        most: f64,
+    },
     /// The slots that scaling down would save are not worth the restart.
     NotWorthIt {
         /// Slot-seconds it would save until the load is expected back.
@@ -206,6 +220,8 @@ impl Hold {
             Self::BudgetSpent { .. } => "BudgetSpent",
             Self::ScaleDownStabilized { .. } => "ScaleDownStabilized",
             Self::BacklogStands { .. } => "BacklogStands",
+            Self::GcPressure { .. } => "GcPressure",
+            Self::HeapPressure { .. } => "HeapPressure",
             Self::NotWorthIt { .. } => "NotWorthIt",
             Self::EffectAwaited { .. } => "EffectAwaited",
             Self::BroughtNothing { .. } => "BroughtNothing",
@@ -257,6 +273,18 @@ impl fmt::Display for Hold {
             Self::BacklogStands { records } => {
                 write!(f, "{records:.0} records wait; no scaling down before they are gone")
             }
+            Self::GcPressure { share, most } => write!(
+                f,
+                "{:.0} % of the time goes into garbage collection, above {:.0} %: no scaling down",
+                share * 100.0,
+                most * 100.0
+            ),
+            Self::HeapPressure { share, most } => write!(
+                f,
+                "{:.0} % of the heap stays in use after garbage collection, above {:.0} %: no scaling down",
+                share * 100.0,
+                most * 100.0
+            ),
             Self::NotWorthIt { saved, cost } => {
                 write!(f, "it would save {saved:.0} slot-seconds and cost {cost:.0}")
             }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::Hold;
 use crate::model::{FlinkVersion, Ledger, Rescale, Scheduler, Snapshot, Timestamp};
 use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step};
-use crate::policy::{Policy, Proposal, ScaleDirection};
+use crate::policy::{MemoryState, Policy, Proposal, ScaleDirection};
 use crate::signals::{Signals, Trend};
 
 /// Samples that a decision rests on at the least: one shows a load, and the trend says whether it has been confirmed.
@@ -100,15 +100,22 @@ pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<H
             brought_nothing(&made.plan, context),
             None,
             None,
+            None,
+            None,
         ],
-        Direction::Down if made.plan.within_bounds_again => [const { None }; 5],
-        Direction::Down => [
-            window(&made),
-            backlog(context),
-            not_worth_it(&made.plan, context),
-            silent(context),
-            workload_unseen(context),
-        ],
+        Direction::Down if made.plan.within_bounds_again => [const { None }; 7],
+        Direction::Down => {
+            let [gc, heap] = memory(context);
+            [
+                window(&made),
+                backlog(context),
+                not_worth_it(&made.plan, context),
+                silent(context),
+                workload_unseen(context),
+                gc,
+                heap,
+            ]
+        }
     };
     concluded(made.plan, general.into_iter().chain(directed))
 }
@@ -286,6 +293,15 @@ fn silent(c: &Context<'_>) -> Option<Hold> {
     Some(Hold::RuleSilent { rule: rule.rule.to_owned(), why: why.clone() })
 }
 
+/// What the memory has too little of now it would have less of.
+fn memory(c: &Context<'_>) -> [Option<Hold>; 2] {
+    let most = c.policy.spec.limits.memory_pressure;
+    let state = MemoryState::of(c.ledger, c.now);
+    let gc = state.gc_pressure(&most).map(|share| Hold::GcPressure { share, most: most.gc_time });
+    let heap = state.heap_pressure(&most).map(|share| Hold::HeapPressure { share, most: most.heap });
+    [gc, heap]
+}
+
 fn window(made: &Made) -> Option<Hold> {
     made.window_until.map(|until| Hold::ScaleDownStabilized { until })
 }
@@ -309,11 +325,11 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use crate::model::{Expectation, Parallelism, RescaleEnd};
+    use crate::model::{Expectation, Memory, Parallelism, RescaleEnd};
     use crate::plan;
     use crate::policy::hpa::SelectPolicy::Disabled;
     use crate::policy::testing::{Job, policy, rescale, unanswered, workload};
-    use crate::policy::{Blackout, Bounds, Budget, Pause, Quota, Rival, Span};
+    use crate::policy::{Blackout, Bounds, Budget, MemoryPressure, Pause, Quota, Rival, Span};
 
     /// What speaks against the plan that a job's load asks for.
     fn holds(job: &Job, policy: &Policy) -> Vec<&'static str> {
@@ -349,6 +365,18 @@ mod tests {
         let ended = job.now - Duration::from_secs(ended_seconds_ago);
         // A second each, so that the window and the cost of a restart stay small.
         job.ledger.add_rescale(Rescale { ended, end, ..rescale(0, Some(1.0)) });
+    }
+
+    /// So many of 1000 bytes of heap, and this share of the time in garbage collection, in three readings.
+    fn memory_read(job: &mut Job, heap_used: u64, gc: f64) {
+        for seconds_ago in [120, 60, 0] {
+            let at = job.now - Duration::from_secs(seconds_ago);
+            let (metaspace_used, managed_used, pools) = (None, None, None);
+            let gc_share = Some(gc);
+            let memory =
+                Memory { at, heap_used, heap_max: 1000, metaspace_used, managed_used, gc_share, pools };
+            job.ledger.add_memory(memory);
+        }
     }
 
     /// What it is, the job, what is different about it or its policy, and what then speaks against the plan.
@@ -491,6 +519,50 @@ mod tests {
                 },
                 &["RuleSilent"],
             ),
+        ]);
+    }
+
+    #[test]
+    fn memory_that_is_nearly_full_holds_shrinking_and_nothing_else() {
+        check(&[
+            (
+                "time in garbage collection",
+                large,
+                |j, _| {
+                    rescaled(j, 3600, RescaleEnd::Done);
+                    memory_read(j, 500, 0.11);
+                },
+                &["GcPressure"],
+            ),
+            (
+                "a full heap",
+                large,
+                |j, _| {
+                    rescaled(j, 3600, RescaleEnd::Done);
+                    memory_read(j, 810, 0.05);
+                },
+                &["HeapPressure"],
+            ),
+            (
+                "memory to spare",
+                large,
+                |j, _| {
+                    rescaled(j, 3600, RescaleEnd::Done);
+                    memory_read(j, 790, 0.09);
+                },
+                &[],
+            ),
+            (
+                "no limit",
+                large,
+                |j, p| {
+                    rescaled(j, 3600, RescaleEnd::Done);
+                    memory_read(j, 999, 0.9);
+                    p.spec.limits.memory_pressure = MemoryPressure { gc_time: 1.0, heap: 1.0 };
+                },
+                &[],
+            ),
+            ("a full heap stops no growing", short, |j, _| memory_read(j, 990, 0.9), &[]),
         ]);
     }
 

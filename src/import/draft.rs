@@ -11,8 +11,8 @@ use crate::config::document::{
 };
 use crate::config::{ConfigError, dns_label, dns_subdomain};
 use crate::policy::{
-    Alignment, AutoscalerSpec, Budget, Limits, Mode, PolicyRef, PolicySpec, Rule, Span, Throughput,
-    WorkloadRef,
+    Alignment, AutoscalerSpec, Budget, Limits, MemoryPressure, Mode, PolicyRef, PolicySpec, Rule, Span,
+    Throughput, WorkloadRef,
 };
 
 /// How often an HPA's controller looks, in seconds (its `--horizontal-pod-autoscaler-sync-period`).
@@ -122,6 +122,7 @@ impl<'n> Draft<'n> {
             cooldown: Span::default(),
             rescales: Budget { max: DAY / HPA_SYNC, per: Span::from_secs(u64::from(DAY)) },
             alignment: Alignment::Off,
+            memory_pressure: MemoryPressure { gc_time: 1.0, heap: 1.0 },
             ..Limits::default()
         };
         let text = format!(

@@ -1,5 +1,5 @@
-//! What is around a job: the pods of the workload that gives it its slots, and numbers that other systems answered. What
-//! was not asked for, or could not be had, is not there.
+//! What is around a job: the pods of the workload that gives it its slots, the memory of its TaskManagers, and numbers that
+//! other systems answered. What was not asked for, or could not be had, is not there.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +18,9 @@ pub struct Around {
     /// Why the workload that is named could not be looked at, in one line for people; `None` where it was, or none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload_unseen: Option<String>,
+    /// What the TaskManagers use of their memory, when it was last read: about once a minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Box<Memory>>,
     /// The last answers to the queries of the policy, by query.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queries: BTreeMap<String, Answer>,
@@ -26,8 +29,56 @@ pub struct Around {
 impl Around {
     /// Whether nothing was asked.
     pub fn is_empty(&self) -> bool {
-        self.workload.is_none() && self.workload_unseen.is_none() && self.queries.is_empty()
+        let Self { workload, workload_unseen, memory, queries } = self;
+        workload.is_none() && workload_unseen.is_none() && memory.is_none() && queries.is_empty()
     }
+}
+
+/// What TaskManagers use of their memory, in bytes: of each number that of the one that has the most of it. On a cluster of
+/// several jobs it is that of all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Memory {
+    /// When it was read, by Tidegate's clock.
+    pub at: Timestamp,
+    /// Heap in use, with what the next garbage collection will free.
+    pub heap_used: u64,
+    /// The most that the heap may have.
+    pub heap_max: u64,
+    /// Metaspace in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metaspace_used: Option<u64>,
+    /// Managed memory that is reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub managed_used: Option<u64>,
+    /// Share of the time that went into garbage collection, 0 to 1, over the last minute; `None` before Flink 1.19.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gc_share: Option<f64>,
+    /// How the memory is shared out, where that was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pools: Option<MemoryPools>,
+}
+
+/// How the memory of a TaskManager is shared out, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryPools {
+    /// All of the process.
+    pub process: u64,
+    /// Heap, that of Flink itself and that of tasks.
+    pub heap: u64,
+    /// Managed memory.
+    pub managed: u64,
+    /// Network buffers.
+    pub network: u64,
+    /// Metaspace.
+    pub metaspace: u64,
+    /// What the JVM needs beside heap and metaspace.
+    pub overhead: u64,
+    /// Off-heap memory of Flink itself.
+    pub framework_off_heap: u64,
+    /// Off-heap memory of tasks.
+    pub task_off_heap: u64,
 }
 
 /// A workload and its pods.

@@ -8,10 +8,13 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Parallelism, Scaling, Seconds, Timestamp, VertexId};
+use super::{JobId, Memory, Parallelism, Scaling, Seconds, Timestamp, VertexId};
 
 /// Past rescales kept; the budget per day is far below.
 const RESCALES_KEPT: usize = 64;
+
+/// Readings of the TaskManagers' memory that are kept: a quarter of an hour of one a minute.
+const MEMORY_KEPT: usize = 15;
 
 /// The memory of one job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -39,6 +42,9 @@ pub struct Ledger {
     /// What was done to the replicas of the workload.
     #[serde(default, skip_serializing_if = "Scaling::is_none")]
     pub scaling: Scaling,
+    /// What the TaskManagers used of their memory lately, oldest first.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub memory: VecDeque<Memory>,
 }
 
 impl Ledger {
@@ -47,6 +53,16 @@ impl Ledger {
         self.rescales.push_back(rescale);
         while self.rescales.len() > RESCALES_KEPT {
             self.rescales.pop_front();
+        }
+    }
+
+    /// Adds a reading of the TaskManagers' memory, if it is a new one, and forgets the oldest.
+    pub fn add_memory(&mut self, memory: Memory) {
+        if self.memory.back().is_none_or(|last| last.at < memory.at) {
+            self.memory.push_back(memory);
+            while self.memory.len() > MEMORY_KEPT {
+                self.memory.pop_front();
+            }
         }
     }
 

@@ -14,8 +14,8 @@ mod time;
 mod units;
 
 pub use around::{
-    Amount, Answer, Around, Container, Phase, Pod, Ready, ReadyStatus, Registered, Removes, Scalable,
-    TaskManager, Workload,
+    Amount, Answer, Around, Container, Memory, MemoryPools, Phase, Pod, Ready, ReadyStatus, Registered,
+    Removes, Scalable, TaskManager, Workload,
 };
 pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, VertexId};

@@ -24,4 +24,5 @@ pub use fewer::{Clinging, can_go, fewer};
 pub use make::{Made, make};
 pub use more::Awaited;
 pub use quota::OverQuota;
+pub(crate) use slots::needed as slots_needed;
 pub use types::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, Scale, Step};

@@ -14,6 +14,7 @@ pub mod flink_autoscaler;
 mod glob;
 pub mod hpa;
 mod load;
+mod memory;
 mod prometheus;
 mod proposal;
 mod quantity;
@@ -30,6 +31,7 @@ pub(crate) mod testing;
 mod throughput;
 mod when;
 
+pub use memory::{MemoryAdvice, MemoryJob, MemoryNeed, MemorySizes, advise};
 pub use proposal::{Ceiling, Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
 pub use said::{Replicas, RuleSaid, Said, Silence};
@@ -37,7 +39,7 @@ pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, Sched
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Blackout, Bounds, Budget, CatchUp,
-    ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, Mode, ObservedOr,
+    ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, MemoryPressure, Mode, ObservedOr,
     PAUSE_ANNOTATION, Pause, PauseError, Policy, PolicyRef, PolicySpec, Prometheus, Quota, ReplicaBounds,
     Resource, ResourceName, ResourceTarget, Rival, Rule, ScaleDirection, ScalingPolicyType, ScalingRate,
     ScalingRules, Throughput, UtilizationBand, VertexSpec, VertexUtilization, WorkloadRef,
@@ -49,6 +51,7 @@ use crate::signals::Signals;
 use said::Context;
 
 pub(crate) use backpressure::pressure;
+pub(crate) use memory::MemoryState;
 pub(crate) use replicas::least as least_replicas;
 pub(crate) use restart::scale_down_window;
 

@@ -133,7 +133,8 @@ fn diary(test: &Test, scenario: &Scenario, names: &[&str], notes: &mut Notes) {
 
 /// What a step sets.
 fn settings(test: &Test, signals: &TestSignals, sources: &[&str], path: &str, notes: &mut Notes) {
-    let TestSignals { rate, rates, backlog, backlogs, cpu, memory, queries: _, gone: _ } = signals;
+    let TestSignals { rate, rates, backlog, backlogs, cpu, memory, heap: _, gc_time: _, queries: _, gone: _ } =
+        signals;
     let one = [("rate", rate.is_some()), ("backlog", backlog.is_some())];
     let each = [("rates", rates), ("backlogs", backlogs)];
     for (field, _) in one.iter().filter(|(_, is_written)| *is_written) {

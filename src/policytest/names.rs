@@ -33,6 +33,10 @@ pub enum HeldFor {
     ScaleDownStabilized,
     /// Scaling down waits until the backlog is gone.
     BacklogStands,
+    /// Garbage collection takes too much time for fewer TaskManagers.
+    GcPressure,
+    /// Too much of the heap stays in use for fewer TaskManagers.
+    HeapPressure,
     /// The slots that scaling down would save are not worth the restart.
     NotWorthIt,
     /// The job has just grown for this load; what that brings is looked at first.
@@ -90,6 +94,8 @@ impl From<&Hold> for HeldFor {
             Hold::BudgetSpent { .. } => Self::BudgetSpent,
             Hold::ScaleDownStabilized { .. } => Self::ScaleDownStabilized,
             Hold::BacklogStands { .. } => Self::BacklogStands,
+            Hold::GcPressure { .. } => Self::GcPressure,
+            Hold::HeapPressure { .. } => Self::HeapPressure,
             Hold::NotWorthIt { .. } => Self::NotWorthIt,
             Hold::EffectAwaited { .. } => Self::EffectAwaited,
             Hold::BroughtNothing { .. } => Self::BroughtNothing,
@@ -188,6 +194,8 @@ mod tests {
             Hold::QuotaSpent { needed: 2, allowed: 1 },
             Hold::QuotaUnknown { needed: 2, have: 1 },
             Hold::Blackout { until: at },
+            Hold::GcPressure { share: 0.2, most: 0.1 },
+            Hold::HeapPressure { share: 0.9, most: 0.8 },
             Hold::Paused,
         ] {
             assert_eq!(format!("{:?}", HeldFor::from(&hold)), hold.kind());

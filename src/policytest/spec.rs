@@ -235,6 +235,12 @@ pub struct TestSignals {
     /// The same for memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Percent>,
+    /// What a garbage collection leaves in use of the heap, of the TaskManager that has the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heap: Option<Percent>,
+    /// Share of the time that goes into garbage collection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gc_time: Option<Percent>,
     /// What Prometheus answers, by query; nothing where there is no number.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queries: BTreeMap<String, Option<f64>>,

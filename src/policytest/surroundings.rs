@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::spec::{Gone, TestPods, TestSignals};
 use super::units::Percent;
-use crate::model::{Amount, Answer, Around, Container, Phase, Pod, Ready, ReadyStatus, Timestamp, Workload};
+use crate::model::{
+    Amount, Answer, Around, Container, Memory, Phase, Pod, Ready, ReadyStatus, Timestamp, Workload,
+};
 use crate::policy::{Quantity, ReplicaBounds};
 
 /// metrics-server's own: use is measured over so long.
@@ -13,6 +15,9 @@ const MEASURED_OVER: Duration = Duration::from_secs(15);
 
 /// The pods have served for so long: longer than any time for which an HPA distrusts a new one.
 const SERVED_FOR: Duration = Duration::from_hours(1);
+
+/// The heap of a TaskManager: any size would do.
+const HEAP: u64 = 1 << 30;
 
 /// The pods of a job, and what is known of their use.
 #[derive(Clone, Debug)]
@@ -23,12 +28,24 @@ pub(super) struct Surroundings {
     /// What all pods use together, in thousandths.
     cpu: Option<f64>,
     memory: Option<f64>,
+    /// Shares of the heap that stays in use, and of the time in garbage collection.
+    heap: Option<f64>,
+    gc: Option<f64>,
     queries: BTreeMap<String, Option<f64>>,
 }
 
 impl Surroundings {
     pub(super) fn new(pods: Option<TestPods>, bounds: ReplicaBounds, slots_per_pod: u32) -> Self {
-        Self { pods, bounds, slots_per_pod, cpu: None, memory: None, queries: BTreeMap::new() }
+        Self {
+            pods,
+            bounds,
+            slots_per_pod,
+            cpu: None,
+            memory: None,
+            heap: None,
+            gc: None,
+            queries: BTreeMap::new(),
+        }
     }
 
     /// TaskManagers that give so many slots, within their bounds.
@@ -45,6 +62,8 @@ impl Surroundings {
         };
         let (cpu, memory) = (used(signals.cpu, |pods| pods.cpu), used(signals.memory, |pods| pods.memory));
         (self.cpu, self.memory) = (cpu.or(self.cpu), memory.or(self.memory));
+        self.heap = signals.heap.map(Percent::share).or(self.heap);
+        self.gc = signals.gc_time.map(Percent::share).or(self.gc);
         for gone in &signals.gone {
             match gone {
                 Gone::Cpu => self.cpu = None,
@@ -61,7 +80,24 @@ impl Surroundings {
         Around {
             workload: self.pods.map(|pods| self.workload(pods, self.replicas(slots), now)),
             workload_unseen: None,
+            memory: (self.heap.is_some() || self.gc.is_some())
+                .then(|| Box::new(self.taskmanager_memory(now))),
             queries: self.queries.iter().map(|(query, value)| (query.clone(), answer(*value))).collect(),
+        }
+    }
+
+    /// A test has no time to wait for a reading a minute: every poll has one.
+    fn taskmanager_memory(&self, now: Timestamp) -> Memory {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a gibibyte")]
+        let heap_used = (self.heap.unwrap_or(0.0) * HEAP as f64) as u64;
+        Memory {
+            at: now,
+            heap_used,
+            heap_max: HEAP,
+            metaspace_used: None,
+            managed_used: None,
+            gc_share: self.gc,
+            pools: None,
         }
     }
 

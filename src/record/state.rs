@@ -42,6 +42,9 @@ impl State {
             }
             self.follow_attempt(snapshot, now);
             scaling::follow(&mut self.ledger.scaling, snapshot, now);
+            if let Some(memory) = &snapshot.around.memory {
+                self.ledger.add_memory(**memory);
+            }
         }
         let decision = decide(&self.history, policy, &self.ledger, now);
         if let Some(snapshot) = self.history.last() {

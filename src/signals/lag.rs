@@ -74,9 +74,9 @@ mod tests {
 
     #[test]
     fn how_late_it_is_how_it_grows_and_what_is_usual() {
-        let all = |lags: &[u64]| lags.iter().copied().map(Some).collect::<Vec<_>>();
         // What is seen, in milliseconds; the share of back-pressure; now, least, growth and usual.
         type Row<'a> = (&'a str, Vec<Option<u64>>, f64, Option<(f64, f64, f64, Option<f64>)>);
+        let all = |lags: &[u64]| lags.iter().copied().map(Some).collect::<Vec<_>>();
         let rows: [Row; 8] = [
             ("nothing", vec![None, None], 0.0, None),
             ("one point", vec![None, Some(400)], 0.0, None),

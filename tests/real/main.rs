@@ -19,6 +19,7 @@ mod daemon;
 mod exact;
 mod faults;
 mod hasten;
+mod late;
 mod policies;
 mod quiet;
 mod record_fixtures;

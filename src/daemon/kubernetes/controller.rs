@@ -264,7 +264,7 @@ impl Controller {
         let begin = Begin {
             key: key.clone(),
             policy: setup.policy.clone(),
-            poller: Poller::new(client, &setup.spec.flink),
+            poller: Poller::new(client, &setup.spec.flink).watching_memory(),
             workload: Workload::of(
                 &setup.spec,
                 &setup.policy,

@@ -20,7 +20,9 @@ use super::{AutoscalerRule, Fill};
 use crate::config::ConfigError;
 use crate::policy::flink_autoscaler::options::{Bytes, KEYS, OLD_PREFIX, OptionError, PREFIX};
 use crate::policy::flink_autoscaler::{Options, Settings as Texts};
-use crate::policy::{Alignment, Budget, FlinkAutoscaler, Limits, Mode, Rule, ScalingRules, Span, VertexSpec};
+use crate::policy::{
+    Alignment, Budget, FlinkAutoscaler, Limits, MemoryPressure, Mode, Rule, ScalingRules, Span, VertexSpec,
+};
 use without_equal::Behind;
 
 /// A setting of a Flink configuration.
@@ -275,7 +277,11 @@ impl<'t, 'n> Translator<'t, 'n> {
         let cooldown = span(self.apart());
         let often = DAY.div_ceil(cooldown.get().as_secs().max(15)).max(1);
         let rescales = Budget { max: u32::try_from(often).unwrap_or(u32::MAX), per: Span::from_secs(DAY) };
-        draft.policy.limits = Limits { cooldown, rescales, ..Limits::default() };
+        let memory_pressure = MemoryPressure {
+            gc_time: self.options.gc_pressure_threshold.clamp(0.001, 1.0),
+            heap: self.options.heap_usage_threshold.clamp(0.01, 1.0),
+        };
+        draft.policy.limits = Limits { cooldown, rescales, memory_pressure, ..Limits::default() };
         let text = format!(
             "the operator decides when stabilization.interval ({}) and a whole metrics.window ({}) have passed since the job \
              started, and as often as that allows. Tidegate needs no such window: leave cooldown and rescales out, and the next \

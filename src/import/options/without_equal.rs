@@ -24,11 +24,17 @@ const OF_BOTH: [(&str, Behind); 7] = [
     ("scaling.custom-executor", Behind { at: LIMITS, text: "the operator's plugins do not run here." }),
     (
         "memory.gc-pressure.threshold",
-        Behind { at: LIMITS, text: "garbage collection holds nothing up here; let an alert look at it." },
+        Behind {
+            at: LIMITS,
+            text: "as limits.memoryPressure.gcTime it holds up shrinking only: growing is what relieves the memory.",
+        },
     ),
     (
         "memory.heap-usage.threshold",
-        Behind { at: LIMITS, text: "a full heap holds nothing up here; let an alert look at it." },
+        Behind {
+            at: LIMITS,
+            text: "as limits.memoryPressure.heap it holds up shrinking only: growing is what relieves the memory.",
+        },
     ),
     (
         "memory.tuning.",

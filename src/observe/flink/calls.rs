@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::client::FlinkClient;
 use super::error::FlinkError;
 use super::wire::{
-    CheckpointStatus, Config, JobView, Listed, Metric, Overview, Requirements, Settings, Status,
+    CheckpointStatus, Config, JobView, Listed, Metric, Overview, Pools, Requirements, Settings, Status,
     TaskManagerListed, TaskManagersAnswer, Triggered, longest_lag, sum_of,
 };
 use crate::model::{JobId, JobState, VertexId};
@@ -94,6 +94,24 @@ impl FlinkClient {
         let path = format!("/jobs/{job}/vertices/{vertex}/subtasks/metrics?get={get}&agg=max");
         let body = self.metrics(&path, until).await?;
         Ok(longest_lag(&body.read::<Vec<Metric<'_>>>()?, ids))
+    }
+
+    /// What the TaskManagers use of their memory, handed to `with`: the largest of each metric. It makes the JobManager fetch
+    /// metrics as [`Self::prime`] does.
+    pub(super) async fn memory<T>(
+        &self,
+        ids: &[&str],
+        until: Instant,
+        with: impl FnOnce(&[Metric<'_>]) -> T,
+    ) -> Result<T, FlinkError> {
+        let path = format!("/taskmanagers/metrics?get={}&agg=max", ids.join(","));
+        let body = self.metrics(&path, until).await?;
+        Ok(with(&body.read::<Vec<Metric<'_>>>()?))
+    }
+
+    /// `GET /taskmanagers`: how they share out their memory.
+    pub(super) async fn pools(&self, until: Instant) -> Result<Vec<Pools>, FlinkError> {
+        self.get("/taskmanagers", until).await?.read()
     }
 
     /// `GET /jobs/:id/resource-requirements`.

@@ -12,6 +12,7 @@ mod error;
 mod fault;
 mod freshness;
 mod join;
+mod memory;
 mod pending;
 mod poll;
 #[cfg(test)]

@@ -9,8 +9,9 @@ use super::discover::{Unclear, Wanted};
 use super::error::{FlinkError, Refusal};
 use super::freshness::{Freshness, Prime};
 use super::join::join_all;
+use super::memory::{Ask, MemoryWatch};
 use super::watch::Watched;
-use super::wire::{Config, JobView, Settings, TaskManagers, cluster};
+use super::wire::{Config, JobView, Metric, Settings, TaskManagers, cluster};
 use crate::model::{Around, JobId, Missed, Observation, Reading, Slots, Snapshot, Timestamp};
 use crate::policy::FlinkRef;
 
@@ -39,6 +40,8 @@ pub struct Poller {
     taskmanagers: Option<TaskManagers>,
     taskmanagers_wanted: bool,
     job: Option<Watched>,
+    /// The memory of the TaskManagers, where it is watched.
+    memory: Option<MemoryWatch>,
 }
 
 /// What was learned when the cluster was first reached.
@@ -66,7 +69,15 @@ impl Poller {
             taskmanagers: None,
             taskmanagers_wanted: false,
             job: None,
+            memory: None,
         }
+    }
+
+    /// The same, which also reads the memory of the TaskManagers once a minute. That takes no further call: it takes the place of
+    /// the one that primes the metric store, and does the same.
+    #[must_use]
+    pub fn watching_memory(self) -> Self {
+        Self { memory: Some(MemoryWatch::new(Instant::now())), ..self }
     }
 
     /// The client that this poller uses.
@@ -215,18 +226,54 @@ impl Poller {
         self.slots_wanted = false;
         // Once, they are read instead of priming. While they are wanted all the time, the metrics have to stay fresh.
         if self.slots_read && !was_read {
+            if let Some(memory) = &mut self.memory {
+                memory.changed(Instant::now());
+            }
             return Ok(());
         }
         if !self.job.as_ref().is_some_and(Watched::is_running) {
             return Ok(());
         }
-        match self.client.freshness(|freshness| freshness.advice(Instant::now(), self.patience)) {
-            Prime::No => return Ok(()),
-            Prime::After(wait) => sleep(wait).await,
-            Prime::Now => {}
+        let asks = self.memory.as_ref().and_then(|memory| memory.ask(Instant::now()));
+        // Not beside the slots and the registered TaskManagers: that would be one call more.
+        let asks = asks.filter(|asks| *asks == Ask::Use || !self.slots_read);
+        if asks == Some(Ask::Pools) {
+            return self.read_pools(until).await;
         }
-        self.client.prime(job, until).await?;
-        sleep(self.patience).await;
+        let advice = self.client.freshness(|freshness| freshness.advice(Instant::now(), self.patience));
+        match advice {
+            Prime::No if asks.is_none() => return Ok(()),
+            Prime::After(wait) => sleep(wait).await,
+            Prime::No | Prime::Now => {}
+        }
+        match asks {
+            Some(_) => self.read_memory(until, now).await?,
+            None => self.client.prime(job, until).await?,
+        }
+        if advice != Prime::No {
+            sleep(self.patience).await;
+        }
+        Ok(())
+    }
+
+    /// Reads how the TaskManagers share out their memory. Who keeps it from us must not blind us to the job.
+    async fn read_pools(&mut self, until: Instant) -> Result<(), FlinkError> {
+        let pools = unless_away(self.client.pools(until).await)?;
+        if let Some(memory) = &mut self.memory {
+            memory.took_pools(pools.as_deref());
+        }
+        Ok(())
+    }
+
+    /// Reads what the TaskManagers use of their memory.
+    async fn read_memory(&mut self, until: Instant, now: &impl Fn() -> Timestamp) -> Result<(), FlinkError> {
+        let (Some(memory), Some(contact)) = (&mut self.memory, self.contact) else { return Ok(()) };
+        let ids = MemoryWatch::ids(contact.config.version);
+        let took = |metrics: &[Metric<'_>]| memory.took_use(Some(metrics), now(), Instant::now());
+        let answer = self.client.memory(&ids, until, took).await;
+        if unless_away(answer)?.is_none() {
+            memory.took_use(None, now(), Instant::now());
+        }
         Ok(())
     }
 
@@ -268,8 +315,23 @@ impl Poller {
             slots: self.slots,
             graph: taken.graph,
             vertices: taken.readings,
-            around: Around::default(),
+            around: Around {
+                memory: self.memory.as_ref().and_then(MemoryWatch::last).map(Box::new),
+                ..Around::default()
+            },
         })
+    }
+}
+
+/// What was answered; nothing where Flink is there and will not say.
+fn unless_away<T>(answer: Result<T, FlinkError>) -> Result<Option<T>, FlinkError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.was_away() => Err(error),
+        Err(error) => {
+            tracing::debug!(%error, "the memory of the TaskManagers is not known");
+            Ok(None)
+        }
     }
 }
 

@@ -50,4 +50,4 @@ pub mod vertex;
 pub mod window;
 
 pub use options::{OptionError, OptionErrors, Options, Settings};
-pub(super) use rule::propose;
+pub(super) use rule::{propose, topology};

@@ -25,7 +25,8 @@ use super::excluded::is_excluded;
 use super::job::{JobDecision, Memory, decide_job};
 use super::options::Options;
 use super::vertex::{Outcome, VertexDecision};
-use terms::{evaluate, history, restarts, topology};
+pub(in crate::policy) use terms::topology;
+use terms::{evaluate, history, restarts};
 
 /// What the operator would choose for every vertex, in the graph's order. Its excluded periods are read in UTC, the time zone
 /// of Flink's container images.

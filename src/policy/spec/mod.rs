@@ -21,7 +21,7 @@ pub use autoscaler::{
     AutoscalerSpec, Bounds, FlinkRef, Mechanism, Mode, PolicyRef, ReplicaBounds, VertexSpec, WorkloadRef,
 };
 pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
-pub use limits::{Alignment, Blackout, Budget, Limits, Quota, ScaleDirection};
+pub use limits::{Alignment, Blackout, Budget, Limits, MemoryPressure, Quota, ScaleDirection};
 pub use metrics::{ExternalTarget, Prometheus, Resource, ResourceName, ResourceTarget};
 pub use outside::{PAUSE_ANNOTATION, Pause, PauseError, Rival};
 pub use rule::{Backlog, Backpressure, Fallback, FlinkAutoscaler, Rule};

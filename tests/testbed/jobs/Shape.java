@@ -34,7 +34,10 @@ final class Shape {
         }
     }
 
-    /** A source of the topic {@code --STAGE.topic FILE}; {@code --STAGE.limit} is the most that one subtask fetches a second. */
+    /**
+     * A source of the topic {@code --STAGE.topic FILE}; {@code --STAGE.limit} is the most that one subtask fetches a second, and
+     * {@code --STAGE.times true} gives its records event times.
+     */
     DataStream<Event> source(String stage, boolean reportsPending) {
         TopicSource source = new TopicSource(
                 new Topic(arguments.text(stage + ".topic")),
@@ -43,7 +46,8 @@ final class Shape {
                 payload,
                 cost(stage, "none"),
                 arguments.real(stage + ".limit", 0),
-                arguments.flag(stage + ".pending", reportsPending));
+                arguments.flag(stage + ".pending", reportsPending),
+                arguments.flag(stage + ".times", false));
         TypeInformation<Event> events = TypeInformation.of(Event.class);
         return own(stage, environment.fromSource(source, WatermarkStrategy.noWatermarks(), stage, events));
     }

@@ -34,15 +34,29 @@ final class Topic implements Serializable {
 
     /** Records produced until {@code now}. */
     long produced(long now) throws IOException {
-        if (since == null || now - readAt >= REREAD_MILLIS) {
-            read();
-            readAt = now;
-        }
+        refresh(now);
         int i = since.length - 1;
         while (i >= 0 && since[i] > now) {
             i--;
         }
         return i < 0 ? 0 : (long) (before[i] + perSecond[i] * (now - since[i]) / 1000.0);
+    }
+
+    /** When a record that has been produced came into being. */
+    long time(long number) throws IOException {
+        refresh(System.currentTimeMillis());
+        int i = since.length - 1;
+        while (i > 0 && before[i] > number) {
+            i--;
+        }
+        return since[i] + (perSecond[i] > 0 ? (long) ((number - before[i]) * 1000.0 / perSecond[i]) : 0);
+    }
+
+    private void refresh(long now) throws IOException {
+        if (since == null || now - readAt >= REREAD_MILLIS) {
+            read();
+            readAt = now;
+        }
     }
 
     /** Of the records produced until {@code now}, how many are in this split: they are dealt out one by one. */

@@ -63,7 +63,11 @@ final class TopicReader implements SourceReader<Event, TopicSource.Split> {
         }
         context.metricGroup().getIOMetricGroup().getNumRecordsInCounter().inc();
         source.cost.pay();
-        output.collect(event);
+        if (source.hasTimes) {
+            output.collect(event, source.topic.time(event.number));
+        } else {
+            output.collect(event);
+        }
         return InputStatus.MORE_AVAILABLE;
     }
 

@@ -40,13 +40,23 @@ final class TopicSource implements Source<Event, TopicSource.Split, List<TopicSo
     final Cost cost;
     final double limit;
     final boolean reportsPending;
+    final boolean hasTimes;
 
     /**
      * @param payload the bytes that each record carries
      * @param limit records per second that one subtask may fetch; 0 for as many as there are
      * @param reportsPending whether there is a {@code pendingRecords} gauge
+     * @param hasTimes whether the event time of a record is that at which it came into being; it has none otherwise
      */
-    TopicSource(Topic topic, int splits, Keys keys, byte[] payload, Cost cost, double limit, boolean reportsPending) {
+    TopicSource(
+            Topic topic,
+            int splits,
+            Keys keys,
+            byte[] payload,
+            Cost cost,
+            double limit,
+            boolean reportsPending,
+            boolean hasTimes) {
         this.topic = topic;
         this.splits = splits;
         this.keys = keys;
@@ -54,6 +64,7 @@ final class TopicSource implements Source<Event, TopicSource.Split, List<TopicSo
         this.cost = cost;
         this.limit = limit;
         this.reportsPending = reportsPending;
+        this.hasTimes = hasTimes;
     }
 
     @Override

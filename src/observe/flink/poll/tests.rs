@@ -350,6 +350,35 @@ async fn a_source_that_does_not_tell_what_waits_is_asked_how_late_it_is() {
 }
 
 #[tokio::test]
+async fn memory_is_read_in_place_of_priming_and_may_be_refused() {
+    const USE: &str = "/taskmanagers/metrics?get=Status.JVM.Memory.Heap.Used,Status.JVM.Memory.Heap.Max,\
+                       Status.JVM.Memory.Metaspace.Used,Status.Flink.Memory.Managed.Used,\
+                       Status.JVM.GarbageCollector.All.TimeMsPerSecond&agg=max";
+    let server = Scripted::recorded(VERSION).await;
+    let mut without = poller(&server, Some("chain")).watching_memory();
+    seen(&mut without).await;
+    asked(&server);
+    // The scripted server knows neither: Flink is there, and that is all.
+    for expected in [[USE, "/jobs/J", LIST, SUM], ["/jobs/J", LIST, SUM, "/taskmanagers"]] {
+        let snapshot = seen(&mut without).await;
+        let mut got = asked(&server);
+        got.retain(|line| line != LIST);
+        let mut expected: Vec<_> = expected.into_iter().filter(|line| *line != LIST).collect();
+        expected.sort_unstable();
+        assert_eq!((got, snapshot.around.memory), (expected.iter().map(ToString::to_string).collect(), None));
+    }
+    seen(&mut without).await;
+    assert_eq!(asked(&server), ["/jobs/J", PRIME, SUM], "for a minute");
+
+    let heap = r#"[{"id":"Status.JVM.Memory.Heap.Used","max":5.0e8},{"id":"Status.JVM.Memory.Heap.Max","max":1.0e9}]"#;
+    server.set(&format!("GET {USE}"), Reply::ok(heap));
+    let mut with = poller(&server, Some("chain")).watching_memory();
+    seen(&mut with).await;
+    let memory = seen(&mut with).await.around.memory.expect("it was read");
+    assert_eq!((memory.at, memory.heap_used, memory.heap_max), (now(), 500_000_000, 1_000_000_000));
+}
+
+#[tokio::test]
 async fn says_that_flink_is_set_to_fetch_no_metrics() {
     let server = Scripted::recorded(VERSION).await;
     let settings = |interval: &str| {
@@ -360,7 +389,10 @@ async fn says_that_flink_is_set_to_fetch_no_metrics() {
         let mut poller = poller(&server, Some("chain"));
         let (why, detail) = missed(&mut poller).await;
         assert_eq!(why, MissedWhy::NoMetrics);
-        assert!(detail.contains("metrics.fetcher.update-interval is 0") && detail.contains("10 s"), "{detail}");
+        assert!(
+            detail.contains("metrics.fetcher.update-interval is 0") && detail.contains("10 s"),
+            "{detail}"
+        );
         assert_eq!(asked(&server), ["/config", "/jobmanager/config"], "nothing else is worth asking");
         server.set("GET /jobmanager/config", settings("1 ms"));
         seen(&mut poller).await;

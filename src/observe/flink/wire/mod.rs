@@ -8,6 +8,7 @@ mod cluster;
 mod job;
 mod metrics;
 mod number;
+mod pools;
 mod requirements;
 mod taskmanagers;
 #[cfg(test)]
@@ -22,8 +23,8 @@ pub(crate) use checkpoint::{CheckpointStatus, Triggered};
 pub(crate) use cluster::{Config, Listed, Overview, Settings, cluster};
 pub(crate) use job::{JobView, Status};
 pub(crate) use metrics::{Metric, longest_lag, sum_of};
-#[cfg(test)]
 pub(crate) use number::Number;
+pub(crate) use pools::Pools;
 pub(crate) use requirements::Requirements;
 pub(crate) use taskmanagers::{TaskManagerListed, TaskManagers, TaskManagersAnswer};
 

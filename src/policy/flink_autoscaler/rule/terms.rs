@@ -16,7 +16,7 @@ use super::super::reading::observed_rate_sample;
 use super::super::topology::{Topology, Vertex};
 
 /// The job's graph in the operator's terms.
-pub(super) fn topology(graph: &Graph, signals: &Signals, policy: &Policy) -> Option<Topology> {
+pub(in crate::policy) fn topology(graph: &Graph, signals: &Signals, policy: &Policy) -> Option<Topology> {
     let vertex = |(index, vertex): (usize, &crate::model::Vertex)| {
         let mut inputs = Vec::new();
         for edge in graph.inputs(index).iter().map(|edge| graph.edges()[*edge]) {
