@@ -6,11 +6,15 @@ use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace as NamespaceResource, Pod};
 use kube::Api;
 use kube::api::ListParams;
+use serde_json::Value;
 
-use crate::kubernetes::{Cluster, program};
-use crate::testbed::until;
+use crate::kubernetes::{Cluster, Options, TIDEGATE_IMAGE, program};
+use crate::testbed::{Job, until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long Java in a pod may take, on cores that others use as well.
+const PODS: Duration = Duration::from_mins(3);
 
 const DEPLOYMENT: &str = "
 apiVersion: apps/v1
@@ -133,4 +137,98 @@ fn programs_are_compiled_when_asked_for() -> Result<()> {
     let unknown = program("nonsense");
     ensure!(unknown.is_err(), "nonsense is {unknown:?}");
     Ok(())
+}
+
+#[tokio::test]
+async fn a_patch_of_replicas_brings_a_taskmanager_and_takes_it_again() -> Result<()> {
+    let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
+    let namespace = cluster.namespace().await?;
+    let flink = namespace.flink(Options::default()).await?;
+    namespace.kubectl(&["scale", "deployment/flink-taskmanager", "--replicas", "3"]).await?;
+    flink.wait_for_taskmanagers(3).await?;
+    let metrics = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{}/pods", namespace.name());
+    until("the CPU of four pods", PODS, async || {
+        let answer: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", &metrics]).await?)?;
+        let usages =
+            answer["items"].as_array().into_iter().flatten().map(|pod| &pod["containers"][0]["usage"]["cpu"]);
+        let busy = usages.filter(|cpu| cpu.as_str().is_some_and(|cpu| cpu != "0")).count();
+        ensure!(busy == 4, "{answer}");
+        Ok(())
+    })
+    .await?;
+    namespace.kubectl(&["scale", "deployment/flink-taskmanager", "--replicas", "1"]).await?;
+    flink.wait_for_taskmanagers(1).await
+}
+
+#[tokio::test]
+async fn a_job_in_pods_keeps_the_rate_of_its_topic() -> Result<()> {
+    let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
+    let namespace = cluster.namespace().await?;
+    let flink = namespace.flink(Options { taskmanagers: 1, slots: 4, ..Options::default() }).await?;
+    let topic = namespace.topic("orders")?;
+    let job = flink.submit(&Job::chain(&topic).parallelism("parse", 2)).await?;
+    let stages = [("source", 1), ("parse", 2), ("enrich", 1), ("sink", 1)];
+    flink.client().running_at(&job, PODS, &stages).await?;
+    for rate in [100.0, 300.0] {
+        topic.set_rate(rate)?;
+        until("the topic's rate at the sink", PODS, async || {
+            let before = flink.client().vertices(&job).await?["sink"].clone();
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            let after = flink.client().vertices(&job).await?["sink"].clone();
+            let records = after.read_records as f64 - before.read_records as f64;
+            let seen = records / (after.clock() - before.clock());
+            ensure!((seen - rate).abs() < 0.1 * rate, "{seen}/s");
+            Ok(())
+        })
+        .await?;
+    }
+    ensure!(topic.waiting()? < 100.0, "{} wait", topic.waiting()?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hung_jobmanager_is_restarted_by_its_probe() -> Result<()> {
+    let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
+    let namespace = cluster.namespace().await?;
+    let options = Options { taskmanagers: 1, version: "1.20", ..Options::default() };
+    let flink = namespace.flink(options.with("heartbeat.timeout", "6000")).await?;
+    let pods: Api<Pod> = namespace.api();
+    let listed = pods.list(&ListParams::default().labels("component=jobmanager")).await?;
+    let name = listed.items.first().and_then(|pod| pod.metadata.name.clone()).unwrap_or_default();
+    namespace.signal(&name, "java", "STOP").await?;
+    until("a restart of the same pod", PODS, async || {
+        let status = pods.get(&name).await?.status.unwrap_or_default();
+        let container = status.container_statuses.unwrap_or_default().into_iter().next();
+        let container = container.ok_or_else(|| anyhow::anyhow!("no container"))?;
+        ensure!(container.restart_count == 1 && container.ready, "{container:?}");
+        Ok(())
+    })
+    .await?;
+    let events = namespace.kubectl(&["get", "events", "--field-selector", "reason=Killing"]).await?;
+    ensure!(events.contains("failed liveness probe"), "{events}");
+    flink.wait_for_taskmanagers(1).await
+}
+
+#[tokio::test]
+async fn the_nodes_network_has_names() -> Result<()> {
+    let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
+    let namespace = cluster.namespace().await?;
+    let flink = namespace.flink(Options { taskmanagers: 1, ..Options::default() }).await?;
+    let said = cluster.command("curl")?.args(["-sS", &flink.url_inside()]).output()?;
+    ensure!(String::from_utf8_lossy(&said.stdout).contains("Flink"), "{said:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_binary_under_test_runs_in_a_pod() -> Result<()> {
+    let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
+    let namespace = cluster.namespace().await?;
+    let image = format!("--image={TIDEGATE_IMAGE}");
+    namespace.kubectl(&["run", "version", &image, "--restart=Never", "--", "--version"]).await?;
+    until("the version in its log", PODS, async || {
+        let log = namespace.kubectl(&["logs", "version"]).await?;
+        ensure!(log.trim() == format!("tidegate {}", env!("CARGO_PKG_VERSION")), "{log:?}");
+        Ok(())
+    })
+    .await
 }

@@ -14,3 +14,4 @@ mod testbed;
 
 mod bed_works;
 mod controller;
+mod hpa;

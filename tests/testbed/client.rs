@@ -152,7 +152,7 @@ impl Client {
     }
 
     /// Uploads the jar and runs the job; returns its id.
-    pub(super) async fn submit(&self, jar: &Path, job: &Job) -> Result<String> {
+    pub async fn submit(&self, jar: &Path, job: &Job) -> Result<String> {
         let uploaded = self.upload(jar).await?;
         let name = Path::new(&uploaded).file_name().context("an upload has a name")?.to_string_lossy();
         let body = json!({"entryClass": job.class, "programArgsList": job.arguments});

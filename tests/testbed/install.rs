@@ -6,17 +6,17 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 /// A Flink version in the cache folder.
-pub(super) struct Installed {
+pub struct Installed {
     /// The full version, as `2.3.0`.
-    pub(super) version: String,
+    pub version: String,
     /// The folder that holds `lib/` and `plugins/`.
-    pub(super) home: PathBuf,
+    pub home: PathBuf,
     /// Our jobs, compiled against it.
-    pub(super) jobs: PathBuf,
+    pub jobs: PathBuf,
 }
 
 /// Installs a version, named by its line (`2.3`) or in full, unless it is there already.
-pub(super) fn install(version: &str) -> Result<Installed> {
+pub fn install(version: &str) -> Result<Installed> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/install");
     let run = Command::new(&script)
         .arg(version)

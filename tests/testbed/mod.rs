@@ -7,10 +7,10 @@
 
 mod client;
 mod flink;
-mod install;
+pub mod install;
 mod job;
-mod ports;
-mod process;
+pub mod ports;
+pub mod process;
 mod proxy;
 mod topic;
 mod wait;

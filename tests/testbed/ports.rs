@@ -12,7 +12,7 @@ const LOWEST: u16 = 12_000;
 const COUNT: u16 = 20_000;
 
 /// A free port on loopback. None is given out twice by one process; another process starts elsewhere in the range.
-pub(super) fn free() -> Result<u16> {
+pub fn free() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     static START: std::sync::LazyLock<u64> = std::sync::LazyLock::new(|| RandomState::new().hash_one(0));
     for _ in 0..COUNT {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 /// A running process, started through `tests/testbed/guard`, which kills it as soon as our end of its standard input
 /// is closed: by [`Process::kill`], by dropping this, or by the death of the test's own process.
-pub(super) struct Process {
+pub struct Process {
     name: String,
     child: Child,
     log: PathBuf,
@@ -17,7 +17,7 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `command`; what it prints goes to `NAME.out` in the folder, its own log is expected in `NAME.log`.
-    pub(super) fn start(name: &str, folder: &Path, command: &[impl AsRef<OsStr>]) -> Result<Self> {
+    pub fn start(name: &str, folder: &Path, command: &[impl AsRef<OsStr>]) -> Result<Self> {
         let guard = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/guard");
         let out = File::create(folder.join(format!("{name}.out")))?;
         let child = Command::new(guard)
@@ -32,7 +32,7 @@ impl Process {
     }
 
     /// Fails with the end of its log when the process is gone.
-    pub(super) fn check_alive(&mut self) -> Result<()> {
+    pub fn check_alive(&mut self) -> Result<()> {
         let Some(status) = self.child.try_wait()? else { return Ok(()) };
         let log = fs::read_to_string(&self.log).unwrap_or_default();
         let out = fs::read_to_string(self.log.with_extension("out")).unwrap_or_default();
@@ -42,12 +42,12 @@ impl Process {
     }
 
     /// Lets go of the process, so that the guard kills it, without waiting for it to be gone.
-    pub(super) fn release(&mut self) {
+    pub fn release(&mut self) {
         drop(self.child.stdin.take());
     }
 
     /// Kills the process, as `SIGKILL` does, and waits until it is gone.
-    pub(super) fn kill(&mut self) -> Result<()> {
+    pub fn kill(&mut self) -> Result<()> {
         self.release();
         self.child.wait()?;
         Ok(())

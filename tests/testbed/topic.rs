@@ -20,7 +20,7 @@ pub struct Topic {
 
 impl Topic {
     /// A new topic in a folder.
-    pub(super) fn create(folder: &Path, name: &str) -> Result<Self> {
+    pub fn create(folder: &Path, name: &str) -> Result<Self> {
         let file = folder.join(format!("{name}.topic"));
         OpenOptions::new()
             .create_new(true)

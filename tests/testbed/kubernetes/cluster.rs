@@ -1,6 +1,10 @@
 //! A cluster, and the one that a run of the tests shares.
 
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::LazyLock;
 
 use anyhow::{Context, Result, anyhow};
@@ -10,37 +14,106 @@ use kube::config::Kubeconfig;
 use super::Namespace;
 use super::access;
 use super::kubectl::Kubectl;
+use super::node::Node;
+use super::not_run::not_run;
 use super::up::Up;
+
+/// The name of the image of the binary under test: an entry point `/tidegate`, no shell.
+pub const TIDEGATE_IMAGE: &str = "localhost/tidegate:test";
 
 /// A Kubernetes with an administrator's way in. One that was started here ends when this is dropped.
 pub struct Cluster {
     admin: Kubectl,
+    node: Option<Node>,
     up: Option<Up>,
 }
 
 impl Cluster {
     /// The cluster of this run, started by the first test that asks for it. What a test leaves outside its namespace
     /// (a CRD, a `ClusterRole`) others see; what it does to the API server itself belongs on one of its [`Cluster::own`].
+    ///
+    /// It has a node where that has been built before and can run, so that there is one cluster for all tests; else it
+    /// is an API server, and pods stay Pending.
     pub fn shared() -> Result<&'static Self> {
-        static SHARED: LazyLock<Result<Cluster>> =
-            LazyLock::new(|| match std::env::var_os("TIDEGATE_TEST_KUBECONFIG") {
-                Some(kubeconfig) => Ok(Cluster::of_user(kubeconfig.into())),
-                None => Cluster::own(),
-            });
-        SHARED.as_ref().map_err(|error| anyhow!("there is no cluster for this run: {error:#}"))
+        static API: LazyLock<Result<Cluster>> = LazyLock::new(Cluster::own);
+        if let Some(users) = Self::of_user()? {
+            return Ok(users);
+        }
+        if node_was_built()
+            && let Started::Here(cluster) = Self::node()?
+        {
+            return Ok(cluster);
+        }
+        API.as_ref().map_err(|error| anyhow!("there is no API server for this run: {error:#}"))
+    }
+
+    /// The cluster of this run with a node on which pods run, with the binary under test in it as [`TIDEGATE_IMAGE`].
+    /// None where there can be no node: then the test that calls has been reported as not run, and is to return.
+    #[track_caller]
+    pub fn with_pods() -> Result<Option<&'static Self>> {
+        if let Some(users) = Self::of_user()? {
+            if users.node.is_none() {
+                not_run(
+                    "TIDEGATE_TEST_KUBECONFIG names a cluster that has neither the test bed's images nor its folders",
+                );
+            }
+            return Ok(users.node.is_some().then_some(users));
+        }
+        match Self::node()? {
+            Started::Here(cluster) => Ok(Some(cluster)),
+            Started::Impossible(reason) => {
+                not_run(reason);
+                Ok(None)
+            }
+        }
     }
 
     /// A new API server that nobody else uses, about six seconds from now. Its pods stay Pending.
     pub fn own() -> Result<Self> {
         let (up, said) = Up::start("api")?;
+        Self::started(up, &said)
+    }
+
+    fn started(up: Up, said: &BTreeMap<String, String>) -> Result<Self> {
         let path =
             |key: &str| said.get(key).map(PathBuf::from).with_context(|| format!("no {key} among {said:?}"));
         let admin = Kubectl { programs: path("programs")?, kubeconfig: path("kubeconfig")? };
-        Ok(Self { admin, up: Some(up) })
+        Ok(Self { node: Node::beside(&admin.kubeconfig), admin, up: Some(up) })
     }
 
-    fn of_user(kubeconfig: PathBuf) -> Self {
-        Self { admin: Kubectl { programs: PathBuf::new(), kubeconfig }, up: None }
+    /// The node of this run, started by whoever asks first.
+    fn node() -> Result<&'static Started> {
+        static NODE: LazyLock<Result<Started>> = LazyLock::new(|| {
+            let (up, said) = Up::start("node")?;
+            if let Some(reason) = said.get("impossible") {
+                return Ok(Started::Impossible(reason.clone()));
+            }
+            let cluster = Cluster::started(up, &said)?;
+            cluster.load_tidegate()?;
+            Ok(Started::Here(cluster))
+        });
+        NODE.as_ref().map_err(|error| anyhow!("the node did not start: {error:#}"))
+    }
+
+    /// The cluster that `TIDEGATE_TEST_KUBECONFIG` names.
+    fn of_user() -> Result<Option<&'static Self>> {
+        static USERS: LazyLock<Result<Option<Cluster>>> = LazyLock::new(|| {
+            let Some(kubeconfig) = std::env::var_os("TIDEGATE_TEST_KUBECONFIG").map(PathBuf::from) else {
+                return Ok(None);
+            };
+            let node = Node::beside(&kubeconfig);
+            let admin = Kubectl { programs: PathBuf::new(), kubeconfig };
+            let cluster = Cluster { admin, node, up: None };
+            cluster.load_tidegate()?;
+            Ok(Some(cluster))
+        });
+        let users = USERS.as_ref().map_err(|error| anyhow!("TIDEGATE_TEST_KUBECONFIG: {error:#}"))?;
+        Ok(users.as_ref())
+    }
+
+    fn load_tidegate(&self) -> Result<()> {
+        let program = Path::new(env!("CARGO_BIN_EXE_tidegate"));
+        self.node.map_or(Ok(()), |node| node.load(TIDEGATE_IMAGE, program))
     }
 
     /// Kills the API server, as a crash would; everything else runs on. Of [`Cluster::own`] clusters only.
@@ -82,6 +155,30 @@ impl Cluster {
 
     /// A new namespace, for one test.
     pub async fn namespace(&self) -> Result<Namespace> {
-        Namespace::create(&self.admin).await
+        Namespace::create(&self.admin, self.node).await
     }
+
+    /// A command that runs as a process of this machine, with its files, but on the network of the cluster's node: it
+    /// reaches pods and Services, and knows them by name.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Result<Command> {
+        Ok(self.node.context("this cluster has no node")?.command(program))
+    }
+}
+
+/// What became of the wish for a node.
+enum Started {
+    Here(Cluster),
+    /// With the reason.
+    Impossible(String),
+}
+
+/// Whether a node starts within seconds: a run of tests that need none should not wait for it to be built.
+fn node_was_built() -> bool {
+    let cache = std::env::var_os("TIDEGATE_CACHE").map(PathBuf::from);
+    let cache =
+        cache.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join(".cache")).join("kubernetes");
+    let images = |entry: std::io::Result<DirEntry>| {
+        entry.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("images-"))
+    };
+    cache.join("bin/kubelet").exists() && cache.read_dir().is_ok_and(|mut entries| entries.any(images))
 }

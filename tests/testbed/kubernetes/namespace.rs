@@ -1,21 +1,24 @@
 //! A test's own namespace.
 
 use std::fmt::Debug;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
-use k8s_openapi::api::core::v1::{Namespace as Resource, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace as Resource, Pod, Service, ServiceAccount};
 use kube::api::PostParams;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::access;
 use super::kubectl::Kubectl;
-use crate::testbed::until;
+use super::node::Node;
+use super::{Flink, Forward, Options, access};
+use crate::testbed::{Topic, until};
 
 /// How long the controllers may take to furnish a namespace.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,12 +27,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Namespace {
     name: String,
     admin: Kubectl,
+    node: Option<Node>,
     client: Client,
     folder: TempDir,
 }
 
 impl Namespace {
-    pub(super) async fn create(admin: &Kubectl) -> Result<Self> {
+    pub(super) async fn create(admin: &Kubectl, node: Option<Node>) -> Result<Self> {
         let client = access::client(&admin.kubeconfig).await?;
         let wanted = json!({"metadata": {
             "generateName": "test-",
@@ -39,7 +43,10 @@ impl Namespace {
             Api::all(client.clone()).create(&PostParams::default(), &serde_json::from_value(wanted)?).await?;
         let name = made.metadata.name.context("a namespace without a name")?;
         let folder = tempfile::Builder::new().prefix("testbed-").tempdir()?;
-        let namespace = Self { name, admin: admin.clone(), client, folder };
+        let namespace = Self { name, admin: admin.clone(), node, client, folder };
+        std::fs::create_dir(namespace.shared_folder())?;
+        // Pods run under other users.
+        std::fs::set_permissions(namespace.shared_folder(), Permissions::from_mode(0o777))?;
         // Without it no pod can be made.
         let accounts: Api<ServiceAccount> = namespace.api();
         until("the default service account", PATIENCE, async || Ok(accounts.get("default").await?)).await?;
@@ -92,6 +99,49 @@ impl Namespace {
     /// A client that may do what a `ServiceAccount` of this namespace may do, and nothing else.
     pub async fn client_of(&self, account: &str) -> Result<Client> {
         access::client(&self.kubeconfig_of(account).await?).await
+    }
+
+    /// Starts a Flink session cluster in this namespace and waits until all slots are there.
+    pub async fn flink(&self, options: Options) -> Result<Flink<'_>> {
+        Flink::start(self, options).await
+    }
+
+    /// A folder of this machine that pods may mount (as a `hostPath`, at the same path) and write to.
+    pub fn shared_folder(&self) -> PathBuf {
+        self.folder.path().join("shared")
+    }
+
+    /// A new topic in the shared folder, empty until its rate is set.
+    pub fn topic(&self, name: &str) -> Result<Topic> {
+        Topic::create(&self.shared_folder(), name)
+    }
+
+    /// Makes a port of `svc/NAME` or `pod/NAME` reachable from here. One of a Service leads to whichever pods it has by
+    /// then.
+    pub async fn forward(&self, target: &str, port: u16) -> Result<Forward> {
+        let node = self.node.context("this cluster has no node")?;
+        let address = until(&format!("an address of {target}"), PATIENCE, async || {
+            let address = match target.split_once('/') {
+                Some(("svc", name)) => {
+                    self.api::<Service>().get(name).await?.spec.and_then(|spec| spec.cluster_ip)
+                }
+                Some(("pod", name)) => {
+                    self.api::<Pod>().get(name).await?.status.and_then(|status| status.pod_ip)
+                }
+                _ => None,
+            };
+            address.with_context(|| format!("{target} has none"))
+        })
+        .await?;
+        node.forward(&address, port, self.folder.path()).await
+    }
+
+    /// Sends a signal (`KILL`, `STOP`) to each process of a program in a pod. Nothing in the pod is asked, so that a
+    /// crash and a hang look to the cluster as they do.
+    pub async fn signal(&self, pod: &str, program: &str, signal: &str) -> Result<()> {
+        let node = self.node.context("this cluster has no node")?;
+        let uid = self.api::<Pod>().get(pod).await?.metadata.uid.context("a pod without a uid")?;
+        node.signal(&uid, program, signal)
     }
 
     async fn run(&self, arguments: &[&str], input: &str) -> Result<String> {
