@@ -14,6 +14,8 @@ pub mod act;
 pub mod cli;
 pub mod config;
 #[cfg(feature = "daemon")]
+pub mod crd;
+#[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod decide;
 pub mod guard;

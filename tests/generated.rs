@@ -7,13 +7,26 @@ use std::{env, fs};
 
 use tidegate::config::{reference, schema};
 
+/// The files with what is to be in them.
+fn files() -> Vec<(String, String)> {
+    let mut files = vec![
+        ("deploy/schema/tidegate.schema.json".to_owned(), schema::to_text()),
+        ("policies/REFERENCE.md".to_owned(), reference::markdown()),
+    ];
+    #[cfg(feature = "daemon")]
+    for (name, text) in tidegate::cli::crd::files() {
+        // Helm installs what is in its own folder and nothing else.
+        for folder in ["deploy/crd", "deploy/helm/tidegate/crds"] {
+            files.push((format!("{folder}/{name}"), text.clone()));
+        }
+    }
+    files
+}
+
 #[test]
 fn generated_files_are_current() {
-    for (path, text) in [
-        ("deploy/schema/tidegate.schema.json", schema::to_text()),
-        ("policies/REFERENCE.md", reference::markdown()),
-    ] {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    for (path, text) in files() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(&path);
         if env::var_os("TIDEGATE_BLESS").is_some() {
             fs::create_dir_all(file.parent().expect("it has a folder")).expect("the folder can be made");
             fs::write(&file, &text).expect("the file can be written");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The modules from the bottom up: a module uses only those above it in this list.
-const LAYERS: [&str; 18] = [
+const LAYERS: [&str; 19] = [
     "model",
     "signals",
     "policy",
@@ -16,6 +16,7 @@ const LAYERS: [&str; 18] = [
     "policytest",
     "config",
     "import",
+    "crd",
     "observe",
     "act",
     "serve",

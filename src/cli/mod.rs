@@ -3,6 +3,7 @@
 
 mod args;
 mod completions;
+pub mod crd;
 mod decision;
 mod demo;
 pub mod exit;
@@ -57,6 +58,7 @@ enum Command {
     Policy(policy::Args),
     Import(import::Args),
     Schema(schema::Args),
+    Crd(crd::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -83,6 +85,7 @@ impl Cli {
             Command::Policy(args) => policy::run(&args),
             Command::Import(args) => import::run(&args),
             Command::Schema(args) => schema::run(&args),
+            Command::Crd(args) => crd::run(&args),
             Command::Completions(args) => completions::run(&args),
             Command::Man(args) => man::run(&args),
         }

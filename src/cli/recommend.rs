@@ -148,6 +148,7 @@ fn jobs(args: Args) -> Result<Vec<Watch>, Failure> {
     };
     let flink = FlinkRef {
         url,
+        service: None,
         job: args.job.clone(),
         poll: args.poll,
         timeout: args.timeout,

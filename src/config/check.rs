@@ -70,6 +70,11 @@ impl<'a> Checker<'a> {
             let before = self.errors.len();
             match (properties.and_then(|fields| fields.get(&entry.key)), others) {
                 (Some(field), _) => {
+                    if let Some(mend) = field.get("x-only-in-kubernetes").and_then(Json::as_str) {
+                        let problem = Problem::OnlyInKubernetes { mend: mend.to_owned() };
+                        self.note(entry.at, &path.field(&entry.key), problem);
+                        continue;
+                    }
                     let required = shape::required(schema).any(|name| name == entry.key);
                     let what = if required { "" } else { ", or leave the field out" };
                     self.value_or(what, field, &entry.value, &path.field(&entry.key));
@@ -94,14 +99,29 @@ impl<'a> Checker<'a> {
             let problem = Problem::Missing { field: field.to_owned(), about: about.unwrap_or_default() };
             self.note(at, path, problem);
         }
-        if let Some(fields) = schema.get("x-any-of").and_then(Json::as_array) {
-            let fields: Vec<&str> = fields.iter().filter_map(Json::as_str).collect();
-            if let Some(first) = fields.first()
-                && !fields.iter().any(|field| written(field))
-            {
-                let about = format!("expected {}", one_of(&fields));
-                self.note(at, path, Problem::Missing { field: (*first).to_owned(), about });
+        let of_these = |word| shape::names(schema, word).collect::<Vec<&str>>();
+        let fields = of_these("x-any-of");
+        if !fields.is_empty() && !fields.iter().any(|field| written(field)) {
+            let schema_of = |field: &str| properties.and_then(|fields| fields.get(field));
+            let in_files = |field: &&&str| {
+                schema_of(field).is_none_or(|schema| schema.get("x-only-in-kubernetes").is_none())
+            };
+            let possible: Vec<&str> = fields.iter().filter(in_files).copied().collect();
+            if let Some(&first) = possible.first() {
+                let about = match schema_of(first).filter(|_| possible.len() == 1) {
+                    Some(only) => self.about(only),
+                    None => format!("expected {}", one_of(&possible)),
+                };
+                self.note(at, path, Problem::Missing { field: first.to_owned(), about });
             }
+        }
+        let exclusive = of_these("x-at-most-one");
+        let mut sound_ones = sound
+            .iter()
+            .filter(|entry| exclusive.contains(&entry.key.as_str()) && entry.value.value != Value::Null);
+        if let (Some(first), Some(second)) = (sound_ones.next(), sound_ones.next()) {
+            let problem = Problem::NotBoth { other: first.key.clone() };
+            self.note(second.at, &path.field(&second.key), problem);
         }
         for relation in schema.get("x-order").and_then(Json::as_array).into_iter().flatten() {
             self.order(relation, properties, entries, &sound, path);

@@ -208,6 +208,18 @@ pub enum Problem {
         /// What to do: "lower min or raise max".
         mend: String,
     },
+    /// A field that excludes another one which is there.
+    #[error("it and {other} exclude each other; leave one of them out")]
+    NotBoth {
+        /// The other field.
+        other: String,
+    },
+    /// A field that nothing but a cluster can make sense of.
+    #[error("only a FlinkAutoscaler in Kubernetes can have it; {mend}")]
+    OnlyInKubernetes {
+        /// What to write in a file.
+        mend: String,
+    },
     /// Two documents with one name.
     #[error("there is a {kind} `{name}` already, at {other}")]
     DuplicateName {

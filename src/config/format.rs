@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::shape::Schema;
 use crate::model::Timestamp;
 use crate::model::nearest::nearest;
-use crate::policy::{Cron, ObservedOr, Quantity, Span, When, Zone};
+use crate::policy::{Cron, ObservedOr, Quantity, ServicePort, Span, When, Zone};
 use crate::policytest::{Percent, ServiceTime};
 
 /// A form of texts.
@@ -74,6 +74,12 @@ const FORMATS: &[Format] = &[
         noun: "URL",
         expected: "a URL such as http://orders-rest:8081",
         check: http_url,
+    },
+    Format {
+        name: "port",
+        noun: "port",
+        expected: "a port by its name or number, such as rest or 8081",
+        check: said::<ServicePort>,
     },
     Format { name: "dns-label", noun: "name", expected: "a name such as streams", check: dns_label },
     Format { name: "dns-subdomain", noun: "name", expected: "a name such as orders", check: dns_subdomain },

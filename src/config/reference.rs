@@ -90,9 +90,16 @@ impl<'a> Page<'a> {
             let listed = schema.get(word).and_then(Json::as_array).into_iter().flatten();
             listed.filter_map(Json::as_str).map(|one| format!("`{one}`")).collect()
         };
-        for (said, listed, between) in
-            [("Always", quoted("x-order"), " and "), ("At least one of", quoted("x-any-of"), ", ")]
-        {
+        let any_of = quoted("x-any-of");
+        // Of fields of which one must be there and no two may be, it is enough to say so once.
+        let at_most_one = quoted("x-at-most-one");
+        let (one_of, any_of) = if any_of == at_most_one { ("Exactly", any_of) } else { ("At least", any_of) };
+        let at_most_one = if any_of == at_most_one { Vec::new() } else { at_most_one };
+        for (said, listed, between) in [
+            ("Always".to_owned(), quoted("x-order"), " and "),
+            (format!("{one_of} one of"), any_of, ", "),
+            ("At most one of".to_owned(), at_most_one, ", "),
+        ] {
             if !listed.is_empty() {
                 self.line(&format!("\n{said} {}.", listed.join(between)));
             }

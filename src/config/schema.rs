@@ -2,7 +2,8 @@
 //!
 //! Besides the words of JSON Schema 2020-12 it has some of its own, which other readers ignore: `x-form`, what a text must
 //! be; `x-order`, a list of relations between the fields of an object (`"min <= max"`); `x-any-of`, fields of which one at least
-//! must be there; `x-minimum`, the least length of time, and `x-why`, the reason for it. What a file is checked against, the reference
+//! must be there; `x-at-most-one`, fields that exclude each other; `x-only-in-kubernetes`, what to write in a file instead of a
+//! field that only an object in Kubernetes can have; `x-minimum`, the least length of time, and `x-why`, the reason for it. What a file is checked against, the reference
 //! and the CRDs all come from this one value.
 
 use std::sync::LazyLock;

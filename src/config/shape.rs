@@ -70,7 +70,12 @@ pub(super) fn variant(schema: &Json) -> Option<Variant<'_>> {
 
 /// The fields that must be there.
 pub(super) fn required(schema: &Schema) -> impl Iterator<Item = &str> {
-    schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
+    names(schema, "required")
+}
+
+/// The names that a word of the schema lists.
+pub(super) fn names<'a>(schema: &'a Schema, word: &str) -> impl Iterator<Item = &'a str> {
+    schema.get(word).and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
 }
 
 /// The types that a schema allows.

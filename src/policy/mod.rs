@@ -42,7 +42,8 @@ pub use spec::{
     ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, MemoryPressure, Mode, ObservedOr,
     PAUSE_ANNOTATION, Pause, PauseError, Policy, PolicyRef, PolicySpec, Prometheus, Quota, ReplicaBounds,
     Resource, ResourceName, ResourceTarget, Rival, Rule, ScaleDirection, ScalingPolicyType, ScalingRate,
-    ScalingRules, Throughput, UtilizationBand, VertexSpec, VertexUtilization, WorkloadRef,
+    ScalingRules, ServicePort, ServiceRef, Throughput, UtilizationBand, VertexSpec, VertexUtilization,
+    WorkloadRef,
 };
 pub use when::{Facts, JobFacts, SignalFacts, Unanswered, When, WhenError, WhenFault};
 

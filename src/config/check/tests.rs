@@ -126,6 +126,14 @@ fn names_the_mistakes_of_an_autoscaler() {
             "f:5:10: spec.flink: `url` is missing: Flink's REST endpoint, with any URL prefix: `http://orders-rest:8081`",
         ),
         (
+            "  flink: {service: {name: orders}}",
+            "f:5:11: spec.flink.service: only a FlinkAutoscaler in Kubernetes can have it; write the URL of its REST port into url",
+        ),
+        (
+            "  flink: {url: 'http://x', service: {name: orders}}",
+            "f:5:28: spec.flink.service: only a FlinkAutoscaler in Kubernetes can have it; write the URL of its REST port into url",
+        ),
+        (
             "  flink: http://x",
             "f:5:10: spec.flink: expected fields such as `url:`, found the text \"http://x\"",
         ),
@@ -363,7 +371,7 @@ fn one_of_several_fields_must_be_there() {
 /// A keyword that the check does not know would be a rule that nobody keeps.
 #[test]
 fn knows_every_word_of_the_schema() {
-    const KNOWN: [&str; 24] = [
+    const KNOWN: [&str; 26] = [
         "$ref",
         "$defs",
         "$schema",
@@ -386,6 +394,8 @@ fn knows_every_word_of_the_schema() {
         "minLength",
         "x-order",
         "x-any-of",
+        "x-at-most-one",
+        "x-only-in-kubernetes",
         "x-minimum",
         "x-why",
     ];

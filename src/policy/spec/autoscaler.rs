@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ServiceRef;
 use crate::model::Parallelism;
 use crate::policy::Span;
 
@@ -38,10 +39,17 @@ pub struct AutoscalerSpec {
 /// Where a job is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-any-of" = ["url", "service"], "x-at-most-one" = ["url", "service"]))]
 pub struct FlinkRef {
     /// Flink's REST endpoint, with any URL prefix: `http://orders-rest:8081`
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(extend("x-form" = "http-url", "pattern" = "^https?://[^/?#@\\s]+(/[^?#\\s]*)?$"))]
     pub url: String,
+    /// The Service before Flink's REST endpoint, in the namespace of the `FlinkAutoscaler`; instead of `url`, and in Kubernetes
+    /// only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("x-only-in-kubernetes" = "write the URL of its REST port into url"))]
+    pub service: Option<ServiceRef>,
     /// The job's name or id; may be left out when the cluster runs one job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]

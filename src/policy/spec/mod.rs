@@ -9,6 +9,7 @@ mod limits;
 mod metrics;
 mod outside;
 mod rule;
+mod service;
 mod throughput;
 
 use std::cmp::Reverse;
@@ -25,6 +26,7 @@ pub use limits::{Alignment, Blackout, Budget, Limits, MemoryPressure, Quota, Sca
 pub use metrics::{ExternalTarget, Prometheus, Resource, ResourceName, ResourceTarget};
 pub use outside::{PAUSE_ANNOTATION, Pause, PauseError, Rival};
 pub use rule::{Backlog, Backpressure, Fallback, FlinkAutoscaler, Rule};
+pub use service::{ServicePort, ServiceRef};
 pub use throughput::{CatchUp, ObservedOr, Throughput, UtilizationBand, VertexUtilization};
 
 use crate::model::{Graph, Parallelism, Vertex};
