@@ -92,7 +92,7 @@ fn definition<T: Resource<DynamicType = ()>>(
         "listKind": format!("{kind}List"),
         "plural": plural,
         "singular": kind.to_lowercase(),
-        // `kubectl get all` lists them with the rest of a job.
+        // `kubectl get tidegate` lists both kinds.
         "categories": ["tidegate"],
     });
     if !short.is_empty() {

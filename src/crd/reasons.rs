@@ -71,13 +71,17 @@ fn able_to_scale(cycle: &Cycle<'_>) -> Option<Said> {
 fn held(hold: &Hold) -> Option<Said> {
     let message = hold.to_string();
     match hold {
-        Hold::NotObserved { .. } | Hold::Stale { last: Some(_) } => Some(Said::no("FailedGetScale", message)),
+        Hold::NotObserved { .. } | Hold::Stale { last: Some(_) } | Hold::WorkloadUnseen { .. } => {
+            Some(Said::no("FailedGetScale", message))
+        }
+        Hold::ScaleRefused { .. } | Hold::ScaleFailed { .. } => Some(Said::no("FailedUpdateScale", message)),
         Hold::Stale { last: None }
         | Hold::JobNotRunning { .. }
         | Hold::LoadChanging
         | Hold::WarmingUp { .. }
         | Hold::RescaleInFlight { .. }
         | Hold::RuleSilent { .. }
+        | Hold::TaskManagersUnseen
         | Hold::Paused
         | Hold::NotLeading => None,
         // In the HPA's words too; the others wait for a reason of ours.
@@ -85,6 +89,9 @@ fn held(hold: &Hold) -> Option<Said> {
         | Hold::BacklogStands { .. }
         | Hold::NotWorthIt { .. }
         | Hold::EffectAwaited { .. }
+        | Hold::SlotsAwaited { .. }
+        | Hold::NoIdleTaskManager { .. }
+        | Hold::BusyTaskManagerFirst { .. }
         | Hold::Paced { .. } => Some(Said::yes(hold.kind(), message)),
         _ => Some(Said::no(hold.kind(), message)),
     }
@@ -186,6 +193,7 @@ fn cuts_off(by: LimitedBy) -> bool {
         | LimitedBy::KeyGroups
         | LimitedBy::Partitions
         | LimitedBy::Slots
+        | LimitedBy::NoRoom
         | LimitedBy::Quota
         | LimitedBy::ScheduleCeiling
         | LimitedBy::ScaleUpLimit
@@ -193,6 +201,8 @@ fn cuts_off(by: LimitedBy) -> bool {
         LimitedBy::Alignment
         | LimitedBy::Together
         | LimitedBy::ScaleDownWindow
+        | LimitedBy::RuleSilent
+        | LimitedBy::Backlog
         | LimitedBy::ScaleUpWindow
         | LimitedBy::Direction => false,
     }

@@ -146,10 +146,9 @@ pub(super) fn of_choice(variants: &[&Schema]) -> Vec<Rule> {
 /// The rules of a text.
 pub(super) fn of_text(schema: &Schema) -> Vec<Rule> {
     let Some(least) = schema.get("x-minimum").and_then(Json::as_str) else { return Vec::new() };
-    // CEL reads lengths of time as Go does, which has no days: whole days are longer than any least, the rest is read.
-    const PARTS: &str = "self.findAll('[0-9.]+(ms|s|m|h)')";
-    let days = "self.matches('[1-9][0-9.]*d')";
-    let rule = format!("{days} || ({PARTS}.size() > 0 && duration({PARTS}.join('')) >= duration('{least}'))");
+    // CEL reads lengths of time as Go does, which has no days: a day is longer than any least.
+    let day = "self.matches('[1-9][0-9.]*d')";
+    let rule = format!("self.contains('d') ? {day} : duration(self) >= duration('{least}')");
     let why = schema.get("x-why").and_then(Json::as_str).map(|why| format!("; {why}")).unwrap_or_default();
     vec![Rule::new(rule, format!("must not be less than {least}{why}"))]
 }

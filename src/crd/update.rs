@@ -129,8 +129,11 @@ fn sizes(cycle: &Cycle<'_>) -> Option<String> {
 }
 
 fn last_scale_time(state: &State) -> Option<Timestamp> {
-    let under_way = state.ledger.attempt.as_ref().map(|attempt| attempt.at);
-    under_way.or_else(|| state.ledger.last_applied().map(|rescale| rescale.at))
+    let ledger = &state.ledger;
+    let under_way = ledger.attempt.as_ref().map(|attempt| attempt.at);
+    let rescaled = ledger.last_applied().map(|rescale| rescale.at);
+    let scaled = ledger.scaling.changes.back().map(|change| change.at);
+    [under_way, rescaled, scaled].into_iter().flatten().max()
 }
 
 fn decided(cycle: &Cycle<'_>, names: Option<&Names>) -> LastDecision {

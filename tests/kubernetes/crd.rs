@@ -24,7 +24,10 @@ async fn namespace() -> Result<Namespace> {
     for plural in ["flinkautoscalers", "scalingpolicies"] {
         let name = format!("crd/{plural}.tidegate.dev");
         cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", &name]).await?;
-        cluster.kubectl(&["wait", "--for=condition=NonStructuralSchema=False", "--timeout=1s", &name]).await.ok();
+        cluster
+            .kubectl(&["wait", "--for=condition=NonStructuralSchema=False", "--timeout=1s", &name])
+            .await
+            .ok();
     }
     cluster.namespace().await
 }
@@ -61,17 +64,29 @@ async fn takes_what_files_may_hold() -> Result<()> {
         autoscaler("replicas: {min: 3, max: ~}"),
         autoscaler("replicas: {min: ~, max: 3}"),
         autoscaler("parallelism: {max: 48}"),
-        autoscaler("vertices: [{name: a, min: 4}, {name: 'b*', exclude: true}, {name: c, min: 2, max: 9, partitions: 12}]"),
+        autoscaler(
+            "vertices: [{name: a, min: 4}, {name: 'b*', exclude: true}, {name: c, min: 2, max: 9, partitions: 12}]",
+        ),
         autoscaler("workload: {apiVersion: apps/v1, kind: StatefulSet, name: tm}"),
         autoscaler("flink: {url: 'https://gate:443/orders/', job: orders, poll: 1d, timeout: 100ms}"),
         policy("limits: {cooldown: 0s, rescales: {max: 4, per: 12h30m}, quota: {cpu: 4, memory: 1.5Gi}}"),
-        policy("limits: {blackout: [{cron: '0 8 * * 1-5', for: 1d2h}, {cron: '@daily', end: '30 0 * * *', direction: Up}]}"),
-        policy("rules: [throughput: {utilization: {target: 0.9}, restart: observed, catchUp: 90s}, backlog: {records: 1k}]"),
+        policy(
+            "limits: {blackout: [{cron: '0 8 * * 1-5', for: 1d2h}, {cron: '@daily', end: '30 0 * * *', direction: Up}]}",
+        ),
+        policy(
+            "rules: [throughput: {utilization: {target: 0.9}, restart: observed, catchUp: 90s}, backlog: {records: 1k}]",
+        ),
         policy("rules: [resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}]"),
-        policy("rules: [prometheus: {query: up, target: {type: AverageValue, averageValue: '100'}, when: 'hour > 7'}]"),
+        policy(
+            "rules: [prometheus: {query: up, target: {type: AverageValue, averageValue: '100'}, when: 'hour > 7'}]",
+        ),
         policy("rules: [flinkAutoscaler: {options: {job.autoscaler.enabled: 'true'}}]"),
-        policy("rules: [schedule: {timeZone: Europe/Paris, windows: [{cron: '0 7 * * *', for: 12h, minReplicas: 6}]}]"),
-        policy("behavior: {scaleDown: {selectPolicy: Disabled, policies: [{type: Percent, value: 10, periodSeconds: 60}]}}"),
+        policy(
+            "rules: [schedule: {timeZone: Europe/Paris, windows: [{cron: '0 7 * * *', for: 12h, minReplicas: 6}]}]",
+        ),
+        policy(
+            "behavior: {scaleDown: {selectPolicy: Disabled, policies: [{type: Percent, value: 10, periodSeconds: 60}]}}",
+        ),
     ] {
         ensure!(as_file(&text).is_none(), "as a file: {:?}\n{text}", as_file(&text));
         namespace.apply(&text).await.with_context(|| text.clone())?;
@@ -94,10 +109,15 @@ async fn takes_every_policy_and_every_configuration_there_is() -> Result<()> {
     for file in files {
         let text = fs::read_to_string(&file)?;
         let ours = text.split("\n---").filter(|one| {
-            one.contains("tidegate.dev/v1alpha1") && !one.contains("CustomResourceDefinition") && as_file(one).is_none()
+            one.contains("tidegate.dev/v1alpha1")
+                && !one.contains("CustomResourceDefinition")
+                && as_file(one).is_none()
         });
         for one in ours {
-            namespace.apply(one).await.with_context(|| file.display().to_string())?;
+            // Some are of a namespace, which this cluster need not have.
+            let lines = one.lines().filter(|line| !line.trim_start().starts_with("namespace:"));
+            let one = lines.collect::<Vec<_>>().join("\n");
+            namespace.apply(&one).await.with_context(|| file.display().to_string())?;
             applied += 1;
         }
     }
@@ -125,14 +145,19 @@ fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 #[tokio::test]
 async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
     let namespace = namespace().await?;
-    let fallback = "fallback: {after: 1m, parallelism: 4, minParallelism: 2}";
     for (text, said) in [
         (autoscaler("mode: dry"), "spec.mode: Unsupported value: \"dry\""),
         (autoscaler("polcy: x"), "polcy"),
         (autoscaler("parallelism: {min: 0}"), "spec.parallelism.min"),
-        (autoscaler("parallelism: {min: 8, max: 4}"), "spec.parallelism.min: Invalid value: min must not be above max"),
+        (
+            autoscaler("parallelism: {min: 8, max: 4}"),
+            "spec.parallelism.min: Invalid value: min must not be above max",
+        ),
         (autoscaler("parallelism: {max: 40000}"), "spec.parallelism.max"),
-        (autoscaler("replicas: {min: 8, max: 4}"), "spec.replicas.min: Invalid value: min must not be above max"),
+        (
+            autoscaler("replicas: {min: 8, max: 4}"),
+            "spec.replicas.min: Invalid value: min must not be above max",
+        ),
         (autoscaler("replicas: {max: many}"), "spec.replicas.max"),
         (autoscaler("vertices: [{name: x, min: 3, max: 2}]"), "spec.vertices[0].min"),
         (autoscaler("vertices: [{min: 3}]"), "spec.vertices[0].name: Required value"),
@@ -144,32 +169,50 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
             autoscaler("parallelism: {min: 4}\n  vertices: [{name: x, max: 2}]"),
             "spec.vertices: Invalid value: a vertex's max must not be below spec.parallelism.min",
         ),
-        (autoscaler("flink: {job: x}"), "spec.flink: Invalid value: exactly one of url and service must be there"),
+        (
+            autoscaler("flink: {job: x}"),
+            "spec.flink: Invalid value: exactly one of url and service must be there",
+        ),
         (autoscaler("flink: {url: 'orders:8081'}"), "spec.flink.url"),
         (autoscaler("flink: {url: 'http://x', poll: 10}"), "spec.flink.poll"),
         (autoscaler("flink: {url: 'http://x', poll: 5x}"), "spec.flink.poll"),
-        (autoscaler("flink: {url: 'http://x', poll: 900ms}"), "spec.flink.poll: Invalid value: must not be less than 1s"),
-        (autoscaler("flink: {url: 'http://x', poll: '0'}"), "spec.flink.poll: Invalid value: must not be less than 1s"),
-        (autoscaler("flink: {url: 'http://x', poll: 0d}"), "spec.flink.poll: Invalid value: must not be less than 1s"),
+        (
+            autoscaler("flink: {url: 'http://x', poll: 900ms}"),
+            "spec.flink.poll: Invalid value: \"900ms\": must not be less than 1s",
+        ),
+        (
+            autoscaler("flink: {url: 'http://x', poll: '0'}"),
+            "spec.flink.poll: Invalid value: \"0\": must not be less than 1s",
+        ),
+        (
+            autoscaler("flink: {url: 'http://x', poll: 0d}"),
+            "spec.flink.poll: Invalid value: \"0d\": must not be less than 1s",
+        ),
         (autoscaler("workload: {kind: Deployment, name: x}"), "spec.workload.apiVersion: Required value"),
         (policy("rules: []"), "spec.rules"),
         (policy("rules: [{}]"), "spec.rules[0]"),
-        (policy("rules: [{throughput: {}, backlog: {}}]"), "spec.rules[0]: Invalid value: exactly one of throughput,"),
-        (policy("rules: [throughput: {}, throughput: {}]"), "spec.rules: Invalid value: a policy has one throughput rule"),
+        (
+            policy("rules: [{throughput: {}, backlog: {}}]"),
+            "spec.rules[0]: Invalid value: exactly one of throughput,",
+        ),
+        (
+            policy("rules: [throughput: {}, throughput: {}]"),
+            "spec.rules: Invalid value: a policy has one throughput rule",
+        ),
         (
             policy("rules: [throughput: {utilization: {min: 0.8}}]"),
             "spec.rules[0].throughput.utilization.min: Invalid value: min must be below target",
         ),
-        (
-            policy(&format!("rules: [throughput: {{{fallback}}}]")),
-            "spec.rules[0].throughput.fallback: Invalid value: minParallelism and parallelism exclude each other",
-        ),
+        (policy("rules: [throughput: {fallback: {after: 1s}}]"), "spec.rules[0].throughput.fallback.after"),
         (policy("rules: [backpressure: {above: 0.05}]"), "spec.rules[0].backpressure.below"),
         (
             policy("rules: [resource: {name: cpu, target: {type: Utilization, averageValue: 5}}]"),
             "spec.rules[0].resource.target: Invalid value: with type Utilization there must be averageUtilization",
         ),
-        (policy("rules: [resource: {name: disk, target: {type: AverageValue, averageValue: 5}}]"), "spec.rules[0].resource.name"),
+        (
+            policy("rules: [resource: {name: disk, target: {type: AverageValue, averageValue: 5}}]"),
+            "spec.rules[0].resource.name",
+        ),
         (
             policy("rules: [schedule: {windows: [{cron: '0 7 * * *', minReplicas: 6}]}]"),
             "spec.rules[0].schedule.windows[0]: Invalid value: at least one of for and end must be there",
@@ -178,10 +221,19 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
             policy("rules: [schedule: {windows: [{cron: '0 7 * * *', for: 30s, minReplicas: 6}]}]"),
             "spec.rules[0].schedule.windows[0].for",
         ),
-        (policy("rules: [schedule: {windows: [{cron: soon, for: 1h}]}]"), "spec.rules[0].schedule.windows[0].cron"),
+        (
+            policy("rules: [schedule: {windows: [{cron: soon, for: 1h}]}]"),
+            "spec.rules[0].schedule.windows[0].cron",
+        ),
         (policy("limits: {cooldown: soon}"), "spec.limits.cooldown"),
-        (policy("limits: {rescales: {per: 30s}}"), "spec.limits.rescales.per: Invalid value: must not be less than 1m"),
-        (policy("limits: {quota: {}}"), "spec.limits.quota: Invalid value: at least one of cpu and memory must be there"),
+        (
+            policy("limits: {rescales: {per: 30s}}"),
+            "spec.limits.rescales.per: Invalid value: \"30s\": must not be less than 1m",
+        ),
+        (
+            policy("limits: {quota: {}}"),
+            "spec.limits.quota: Invalid value: at least one of cpu and memory must be there",
+        ),
         (policy("limits: {quota: {cpu: lots}}"), "spec.limits.quota.cpu"),
         (policy("behavior: {scaleUp: {tolerance: -1}}"), "spec.behavior.scaleUp.tolerance"),
     ] {
@@ -194,7 +246,10 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
     }
     // What a file cannot hold at all.
     for (flink, said) in [
-        ("{url: 'http://x', service: {name: x}}", "spec.flink: Invalid value: exactly one of url and service"),
+        (
+            "{url: 'http://x', service: {name: x}}",
+            "spec.flink: Invalid value: exactly one of url and service",
+        ),
         ("{service: {name: X}}", "spec.flink.service.name"),
         ("{service: {name: x, port: 70000}}", "spec.flink.service.port"),
         ("{service: {name: x, port: A}}", "spec.flink.service.port"),

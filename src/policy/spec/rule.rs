@@ -139,7 +139,6 @@ impl Default for Backlog {
 /// What to hold to when what a rule looks at is gone. Until then, and without it, nothing shrinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(extend("x-at-most-one" = ["minParallelism", "parallelism"]))]
 pub struct Fallback {
     /// Gone for this long.
     #[schemars(extend("x-minimum" = "10s", "x-why" = "one lost answer is no outage"))]
