@@ -47,7 +47,6 @@ pub(super) type Listener = Box<dyn FnMut(&Told<'_>) + Send>;
 /// What a listener is told.
 #[derive(Clone, Copy)]
 pub(super) struct Told<'a> {
-    pub(super) observation: &'a Observation,
     pub(super) policy: &'a Policy,
     pub(super) decision: &'a Decision,
     pub(super) outcome: &'a Outcome,
@@ -124,7 +123,7 @@ impl Job {
         self.write_down(&cycle, trouble);
         if let Some(listener) = &mut self.listener {
             let (policy, state) = (&self.policy, &self.state);
-            listener(&Told { observation, policy, decision: &decision, outcome: &outcome, state });
+            listener(&Told { policy, decision: &decision, outcome: &outcome, state });
         }
         begun.is_some() || ended.is_some()
     }

@@ -18,8 +18,9 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::election::Standing;
 use super::events::Events;
+use super::found::Found;
 use super::key::Key;
-use super::listener::{listener, put};
+use super::listener::{Ears, listener, put};
 use super::news::News;
 use super::publish::{Board, Publisher};
 use super::status;
@@ -53,6 +54,7 @@ pub(super) struct Means {
     pub(super) only: Option<String>,
     pub(super) dry_run: bool,
     pub(super) journals: Option<(PathBuf, Keep)>,
+    pub(super) found: Found,
 }
 
 /// The jobs that are looked after.
@@ -125,8 +127,9 @@ impl Controller {
 
     /// Takes in what there is: ends, begins and changes tasks accordingly.
     pub(super) fn sees(&mut self, objects: &Objects) {
-        let Means { library, only, dry_run, .. } = &self.means;
-        self.wanted = self.checked.wanted(objects, library, only.as_deref(), *dry_run);
+        let Means { library, only, dry_run, found, .. } = &self.means;
+        let found = found.of(|key| self.running.contains_key(key));
+        self.wanted = self.checked.wanted(objects, &found, library, only.as_deref(), *dry_run);
         for (key, running) in &self.running {
             let wanted = self.wanted.get(key).filter(|wanted| wanted.uid == running.uid);
             if wanted.is_none() {
@@ -279,7 +282,13 @@ impl Controller {
                 gate: means.gate.clone(),
                 gone: Arc::clone(&gone),
             },
-            listener: listener(about, setup.generation, last, board, events),
+            listener: listener(
+                key.clone(),
+                about,
+                setup.generation,
+                last,
+                Ears { board, events, found: means.found.clone() },
+            ),
             journal: journals.map(|(dir, keep)| JournalFile::new(dir, &key.to_string(), *keep)),
             delay,
         };

@@ -4,6 +4,7 @@ use k8s_openapi::api::core::v1::{Service, ServicePort};
 use serde_json::Value;
 
 use super::key::Key;
+use crate::model::JobId;
 
 /// How the port of Flink's REST API is called: `rest` by Flink's native mode and the operator, `webui` in Flink's own
 /// manifests, `http` by a service mesh.
@@ -102,6 +103,8 @@ pub(super) struct Target {
     /// In canonical form.
     pub(super) endpoint: String,
     pub(super) job: Option<String>,
+    /// The job that was found under that, once it has been.
+    pub(super) id: Option<JobId>,
     /// Group, kind and name of the workload, which is in the namespace of the key.
     pub(super) workload: Option<Workload>,
 }

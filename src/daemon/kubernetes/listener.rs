@@ -4,24 +4,37 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use serde_json::Value;
 
 use super::events::Events;
+use super::found::Found;
+use super::key::Key;
 use super::news::Teller;
 use super::publish::{Board, Said};
 use super::status;
 use crate::daemon::job::{Listener, Told};
 use crate::record::Summary;
 
+/// Who is told.
+pub(super) struct Ears {
+    pub(super) board: Board,
+    pub(super) events: Events,
+    pub(super) found: Found,
+}
+
 /// Listens to the cycles of the job of the object `about`.
 pub(super) fn listener(
+    key: Key,
     about: ObjectReference,
     generation: Option<i64>,
     last: Value,
-    board: Board,
-    events: Events,
+    ears: Ears,
 ) -> Listener {
+    let Ears { board, events, found } = ears;
     let mut teller = Teller::default();
     let mut told_last: Option<(Summary, &'static str)> = None;
     let mut status = status::Keeper::new(generation, last);
     Box::new(move |told: &Told<'_>| {
+        if let Some(job) = told.decision.job {
+            found.is(&key, job);
+        }
         for news in teller.news(told) {
             events.tell(&about, news);
         }

@@ -10,6 +10,7 @@ mod election;
 mod endpoint;
 mod events;
 mod fault;
+mod found;
 mod key;
 mod lease;
 mod listener;

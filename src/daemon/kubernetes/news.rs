@@ -164,7 +164,6 @@ mod tests {
         let (mut teller, policy, state) = (Teller::default(), Policy::default(), State::default());
         let mut reasons = Vec::new();
         for (second, holds, outcome) in cycles {
-            let missed = Missed { at: at(*second), why: MissedWhy::Unreachable, detail: String::new() };
             let decision = Decision {
                 version: VERSION,
                 at: at(*second),
@@ -175,14 +174,7 @@ mod tests {
                 proposal: None,
                 signals: None,
             };
-            let observation = Observation::Missed(missed);
-            let told = Told {
-                observation: &observation,
-                policy: &policy,
-                decision: &decision,
-                outcome,
-                state: &state,
-            };
+            let told = Told { policy: &policy, decision: &decision, outcome, state: &state };
             reasons.extend(teller.news(&told).into_iter().map(|news| (*second, news.reason)));
         }
         reasons
@@ -259,13 +251,7 @@ mod tests {
             let mut copy = State::default();
             let observation = Observation::Missed(missed);
             let decision = copy.cycle(&observation, &policy, at(ended));
-            let told = Told {
-                observation: &observation,
-                policy: &policy,
-                decision: &decision,
-                outcome: &outcome,
-                state: &state,
-            };
+            let told = Told { policy: &policy, decision: &decision, outcome: &outcome, state: &state };
             let news = teller.news(&told).into_iter().filter(|news| news.reason == "Rescaled");
             notes.extend(news.map(|news| news.note));
         }

@@ -9,6 +9,7 @@ use kube::ResourceExt as _;
 
 use super::endpoint::{Target, Workload};
 use super::key::Key;
+use crate::model::JobId;
 use crate::policy::Rival;
 
 /// A workload with its namespace.
@@ -31,9 +32,12 @@ pub(super) fn scaled_by<'a>(
 
 /// Who is in the way of each of `targets`; those who are in nobody's way are not in it.
 pub(super) fn rivals(targets: &[Target], hpas: &BTreeMap<Place, Vec<String>>) -> BTreeMap<Key, Vec<Rival>> {
-    let (mut endpoints, mut workloads) = (BTreeMap::new(), BTreeMap::new());
+    let (mut endpoints, mut workloads, mut ids) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     for target in targets {
         endpoints.entry(&*target.endpoint).or_insert_with(Vec::new).push(target);
+        if let Some(id) = known(target) {
+            ids.entry(id).or_insert_with(Vec::new).push(target);
+        }
         if let Some(workload) = &target.workload {
             workloads.entry((&*target.key.namespace, workload)).or_insert_with(Vec::new).push(target);
         }
@@ -43,7 +47,12 @@ pub(super) fn rivals(targets: &[Target], hpas: &BTreeMap<Place, Vec<String>>) ->
         let same_job = endpoints[&*target.endpoint].iter().copied().filter(|other| same_job(target, other));
         let workload = target.workload.as_ref().map(|workload| (&*target.key.namespace, workload));
         let same_workload = workload.and_then(|place| workloads.get(&place)).into_iter().flatten().copied();
-        let others = same_job.chain(same_workload).filter(|other| other.key != target.key).map(autoscaler);
+        let same_id = known(target).and_then(|id| ids.get(&id)).into_iter().flatten().copied();
+        let others = same_job
+            .chain(same_id)
+            .chain(same_workload)
+            .filter(|other| other.key != target.key)
+            .map(autoscaler);
         let place = target.workload.as_ref().map(|w| (target.key.namespace.clone(), w.clone()));
         let hpas = place.and_then(|place| hpas.get(&place)).into_iter().flatten();
         let hpas = hpas.map(|name| Rival::HorizontalPodAutoscaler {
@@ -56,6 +65,12 @@ pub(super) fn rivals(targets: &[Target], hpas: &BTreeMap<Place, Vec<String>>) ->
         }
     }
     found.into_iter().map(|(key, all)| (key, all.into_iter().collect())).collect()
+}
+
+/// The job that was found, if its id tells it from all others: with high availability, Flink gives every job of an application the
+/// id 0.
+fn known(target: &Target) -> Option<JobId> {
+    target.id.filter(|id| *id != JobId::from_bits(0))
 }
 
 /// An autoscaler that names no job means the only one there is.
@@ -89,6 +104,7 @@ mod tests {
             key: Key::new(namespace, name),
             endpoint: canonical(url, namespace),
             job: job.map(str::to_owned),
+            id: None,
             workload: workload.map(|(kind, name)| Workload::new("apps/v1", kind, name)),
         }
     }
@@ -146,6 +162,24 @@ mod tests {
             ),
         ] {
             assert_eq!(said(rows, &[]), expected, "{rows:?}");
+        }
+    }
+
+    #[test]
+    fn one_job_under_two_names_is_found_by_its_id() {
+        let rows: [Row<'_>; 2] =
+            [("s/a", "http://jm", Some("x"), None), ("s/b", "http://gate/x", Some("a1b2"), None)];
+        let mut targets: Vec<Target> = rows.iter().map(target).collect();
+        for (ids, are_rivals) in [
+            ([None, None], false),
+            ([Some(7), None], false),
+            ([Some(7), Some(7)], true),
+            ([Some(0); 2], false),
+        ] {
+            for (target, id) in targets.iter_mut().zip(ids) {
+                target.id = id.map(JobId::from_bits);
+            }
+            assert_eq!(!rivals(&targets, &BTreeMap::new()).is_empty(), are_rivals, "{ids:?}");
         }
     }
 

@@ -18,6 +18,7 @@ use super::connect;
 use super::controller::{Controller, Means};
 use super::election::Standing;
 use super::events::{Events, Recorder};
+use super::found::Found;
 use super::lease::Candidate;
 use super::news::News;
 use super::world::{Scope, World};
@@ -111,6 +112,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let recorder = tokio::spawn(recorder.run());
     let lease = lease_reference(options.lease, lease_namespace);
 
+    let found = Found::default();
     let mut controller = Controller::new(Means {
         client,
         gate,
@@ -120,6 +122,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
         only: options.name,
         dry_run: options.dry_run,
         journals: options.journals,
+        found: found.clone(),
     });
     tokio::pin!(stop);
     let mut turns = interval(TURN);
@@ -133,6 +136,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
             () = &mut stop => break,
             _ = turns.tick() => health.beat(),
             () = world.changed() => look_soon(&mut due),
+            () = found.changed() => look_soon(&mut due),
             Ok(()) = standing.changed() => {
                 let standing = standing.borrow_and_update().clone();
                 tell(&events, &lease, &me, &standing);

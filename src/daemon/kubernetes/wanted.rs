@@ -15,6 +15,7 @@ use super::key::Key;
 use super::rivals::{rivals, scaled_by};
 use super::world::Objects;
 use crate::config::{self, Autoscaler, ConfigErrors, Library, Source};
+use crate::model::JobId;
 use crate::policy::{AutoscalerSpec, Mode, Policy};
 
 /// One autoscaler.
@@ -51,6 +52,7 @@ impl Checked {
     pub(super) fn wanted(
         &mut self,
         objects: &Objects,
+        found: &BTreeMap<Key, JobId>,
         library: &Library,
         only: Option<&str>,
         dry_run: bool,
@@ -62,7 +64,7 @@ impl Checked {
         let services: BTreeMap<Key, _> =
             objects.services.iter().map(|service| (Key::of(&**service), &**service)).collect();
         let mut checked = BTreeMap::new();
-        let mut found = Vec::new();
+        let mut autoscalers = Vec::new();
         for object in objects.autoscalers.iter().filter(is_there) {
             let key = Key::of(&**object);
             let url = ServiceRef::of(&object.data["spec"]).map(|service| {
@@ -81,17 +83,18 @@ impl Checked {
                     }
                 }
             };
-            found.push((key.clone(), object));
+            autoscalers.push((key.clone(), object));
             checked.insert(key, one);
         }
         self.0 = checked;
-        let targets: Vec<Target> = found.iter().filter_map(|(key, _)| target(key, &self.0[key].1)).collect();
+        let target = |(key, _): &(Key, _)| target(key, &self.0[key].1, found.get(key).copied());
+        let targets: Vec<Target> = autoscalers.iter().filter_map(target).collect();
         let mut rivals = match dry_run {
             true => BTreeMap::new(),
             false => rivals(&targets, &scaled_by(objects.hpas.iter().map(|hpa| &**hpa))),
         };
         let is_ours = |(key, _): &(Key, _)| only.is_none_or(|only| only == key.name);
-        let wanted = found.into_iter().filter(is_ours).map(|(key, object)| {
+        let wanted = autoscalers.into_iter().filter(is_ours).map(|(key, object)| {
             let what =
                 self.0[&key].1.clone().map(|Autoscaler { name: _, namespace: _, spec, mut policy }| {
                     policy.rivals = rivals.remove(&key).unwrap_or_default();
@@ -108,13 +111,14 @@ impl Checked {
 }
 
 /// What the autoscaler asks for, if it is one that acts.
-fn target(key: &Key, checked: &Result<Autoscaler, Refused>) -> Option<Target> {
+fn target(key: &Key, checked: &Result<Autoscaler, Refused>, id: Option<JobId>) -> Option<Target> {
     let spec = &checked.as_ref().ok().filter(|one| one.policy.mode == Mode::Auto)?.spec;
     let workload = spec.workload.as_ref();
     Some(Target {
         key: key.clone(),
         endpoint: canonical(&spec.flink.url, &key.namespace),
         job: spec.flink.job.clone(),
+        id,
         workload: workload.map(|w| Workload::new(&w.api_version, &w.kind, &w.name)),
     })
 }

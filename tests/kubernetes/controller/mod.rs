@@ -2,6 +2,7 @@
 
 mod bed;
 mod conflicts;
+mod fleet;
 mod follows;
 mod leads;
 mod outages;

@@ -27,7 +27,7 @@ fn service(document: Value) -> Arc<Service> {
 }
 
 fn wanted(objects: &Objects) -> BTreeMap<Key, Wanted> {
-    Checked::default().wanted(objects, &Library::built_in(), None, false)
+    Checked::default().wanted(objects, &BTreeMap::new(), &Library::built_in(), None, false)
 }
 
 fn only(wanted: BTreeMap<Key, Wanted>) -> Result<Arc<Setup>, Refused> {
@@ -140,7 +140,8 @@ fn those_that_act_on_one_job_are_rivals_and_one_that_recommends_is_not() {
             ],
             ..Objects::default()
         };
-        let wanted = Checked::default().wanted(&objects, &Library::built_in(), Some("a"), dry_run);
+        let wanted =
+            Checked::default().wanted(&objects, &BTreeMap::new(), &Library::built_in(), Some("a"), dry_run);
         let setup = only(wanted).expect("it is right");
         let rival = Rival::FlinkAutoscaler { namespace: "s".to_owned(), name: "b".to_owned() };
         let expected = if is_rival { vec![rival] } else { Vec::new() };
