@@ -283,15 +283,4 @@ impl Backoff for Pauses {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_begin_again() {
-        let mut pauses = Pauses::default();
-        let seconds: Vec<f64> = pauses.by_ref().take(6).map(|pause| pause.as_secs_f64()).collect();
-        assert_eq!(seconds, [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]);
-        pauses.reset();
-        assert_eq!(pauses.next(), Some(FIRST_PAUSE));
-    }
-}
+mod tests;
