@@ -270,6 +270,9 @@ impl Job {
 
 fn is_fenced(kept: Result<(), KeepError>) -> bool {
     let Err(error) = kept else { return false };
+    if error.is_not_leading() {
+        return false;
+    }
     warn!(error = &error as &dyn Error, "the state is not kept");
     error.is_fenced()
 }

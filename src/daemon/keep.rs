@@ -38,6 +38,14 @@ pub(super) enum KeepError {
 }
 
 impl KeepError {
+    /// Whether this process may not write at present, of which enough is said elsewhere.
+    pub(super) fn is_not_leading(&self) -> bool {
+        match self {
+            Self::Store(_) => false,
+            Self::Cluster(error) => error.is_not_leading(),
+        }
+    }
+
     /// Whether somebody else has written it since: what is known here is no longer what is.
     pub(super) fn is_fenced(&self) -> bool {
         match self {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use kube::core::DynamicObject;
 use kube::{Api, Client, Resource as _};
-use serde_json::Value;
+use serde::Deserialize as _;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tracing::{Instrument as _, info, info_span, warn};
@@ -20,15 +20,16 @@ use super::election::Standing;
 use super::events::Events;
 use super::found::Found;
 use super::key::Key;
-use super::listener::{Ears, listener, put};
+use super::listener::{Ears, listener};
 use super::news::News;
-use super::publish::{Board, Publisher};
-use super::status;
+use super::publish::{Board, Publisher, put};
 use super::wanted::{Checked, Refused, Setup, Wanted};
 use super::work::{Begin, Place};
 use super::world::{Objects, autoscalers};
 use crate::config::Library;
+use crate::crd::{self, FlinkAutoscalerStatus};
 use crate::daemon::clients::Clients;
+use crate::daemon::clock;
 use crate::daemon::job::Ended;
 use crate::daemon::journal_file::{JournalFile, Keep};
 use crate::daemon::keep::Keeper;
@@ -216,8 +217,9 @@ impl Controller {
         {
             warn!(autoscaler = %key, reason = refused.reason, "not scaled: {}", refused.message);
             let object = &wanted.object;
-            let status = status::refused(object.meta().generation, &object.data["status"], refused);
-            put(&shown.board, status, true);
+            let (generation, Refused { reason, message }) = (object.meta().generation, refused);
+            let last = last_status(&shown.board, object);
+            put(&shown.board, &crd::refused(&last, generation, reason, message, clock::now()));
             let about = object.object_ref(&autoscalers());
             self.means.events.tell(&about, News::new(true, refused.reason, "Check", &*refused.message));
         }
@@ -251,10 +253,7 @@ impl Controller {
         };
         let Some(shown) = self.boards.get(key) else { return Ok(()) };
         let means = &self.means;
-        let last: Value = match shown.board.borrow().status.clone() {
-            Value::Null => object.data["status"].clone(),
-            status => status,
-        };
+        let last = last_status(&shown.board, object);
         let about = object.object_ref(&autoscalers());
         let (board, events) = (shown.board.clone(), means.events.clone());
         // Many jobs that begin together are spread over their first interval.
@@ -303,6 +302,13 @@ impl Controller {
         self.running.insert(key.clone(), Running { uid, setup, term, stop, gone });
         Ok(())
     }
+}
+
+/// The status that was shown last: by this process, or by another.
+fn last_status(board: &Board, object: &DynamicObject) -> FlinkAutoscalerStatus {
+    let shown = board.borrow().clone();
+    // One that is not understood is written anew.
+    shown.unwrap_or_else(|| FlinkAutoscalerStatus::deserialize(&object.data["status"]).unwrap_or_default())
 }
 
 impl Running {

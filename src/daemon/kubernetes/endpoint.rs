@@ -1,10 +1,10 @@
 //! A job's REST endpoint: from the Service that `spec.flink` names, and in a form in which two of them can be compared.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort};
-use serde_json::Value;
 
 use super::key::Key;
 use crate::model::JobId;
+use crate::policy::{ServicePort as Wanted, ServiceRef};
 
 /// How the port of Flink's REST API is called: `rest` by Flink's native mode and the operator, `webui` in Flink's own
 /// manifests, `http` by a service mesh.
@@ -13,54 +13,37 @@ const PORT_NAMES: [&str; 3] = ["rest", "webui", "http"];
 /// Flink's default `rest.port`.
 const PORT: i32 = 8081;
 
-/// A Service, as `spec.flink.service` names it: by its name alone, or with a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ServiceRef {
-    pub(super) name: String,
-    /// A port's name or number.
-    port: Option<String>,
+/// The URL of Flink's REST API behind the Service that `reference` names; `service` is that Service, if it is there.
+pub(super) fn url(
+    reference: &ServiceRef,
+    namespace: &str,
+    service: Option<&Service>,
+) -> Result<String, String> {
+    let name = &reference.name;
+    let Some(service) = service else {
+        return Err(format!("there is no Service {name} in the namespace {namespace}"));
+    };
+    let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
+    let port = match &reference.port {
+        Some(wanted) => ports.iter().find(|port| is(port, wanted)),
+        None => rest(ports),
+    };
+    let Some(port) = port else {
+        let wanted = match &reference.port {
+            Some(port) => port.to_string(),
+            None => format!("{} or {PORT}", PORT_NAMES.join(", ")),
+        };
+        let found = list(ports);
+        return Err(format!("the Service {name} has no port {wanted}; it has {found}"));
+    };
+    Ok(format!("http://{name}.{namespace}.svc:{}", port.port))
 }
 
-impl ServiceRef {
-    /// What a spec says; `None` where it names no Service.
-    pub(super) fn of(spec: &Value) -> Option<Self> {
-        let said = spec.pointer("/flink/service")?;
-        if let Some(name) = said.as_str() {
-            return Some(Self { name: name.to_owned(), port: None });
-        }
-        let port = match said.get("port") {
-            Some(Value::String(name)) => Some(name.clone()),
-            Some(Value::Number(number)) => Some(number.to_string()),
-            _ => None,
-        };
-        Some(Self { name: said.get("name")?.as_str()?.to_owned(), port })
+fn is(port: &ServicePort, wanted: &Wanted) -> bool {
+    match wanted {
+        Wanted::Name(name) => port.name.as_ref() == Some(name),
+        Wanted::Number(number) => port.port == i32::from(*number),
     }
-
-    /// The URL of Flink's REST API behind the Service.
-    pub(super) fn url(&self, namespace: &str, service: Option<&Service>) -> Result<String, String> {
-        let name = &self.name;
-        let Some(service) = service else {
-            return Err(format!("there is no Service {name} in the namespace {namespace}"));
-        };
-        let ports = service.spec.as_ref().and_then(|spec| spec.ports.as_deref()).unwrap_or_default();
-        let port = match &self.port {
-            Some(wanted) => ports.iter().find(|port| is(port, wanted)),
-            None => rest(ports),
-        };
-        let Some(port) = port else {
-            let wanted = match &self.port {
-                Some(port) => port.clone(),
-                None => format!("{} or {PORT}", PORT_NAMES.join(", ")),
-            };
-            let found = list(ports);
-            return Err(format!("the Service {name} has no port {wanted}; it has {found}"));
-        };
-        Ok(format!("http://{name}.{namespace}.svc:{}", port.port))
-    }
-}
-
-fn is(port: &ServicePort, wanted: &str) -> bool {
-    port.name.as_deref() == Some(wanted) || port.port.to_string() == wanted
 }
 
 fn rest(ports: &[ServicePort]) -> Option<&ServicePort> {
@@ -126,10 +109,8 @@ impl Workload {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::ServiceSpec;
-    use serde_json::json;
-
     use super::*;
+    use k8s_openapi::api::core::v1::ServiceSpec;
 
     fn service(ports: &[(&str, i32)]) -> Service {
         let ports = ports.iter().map(|&(name, port)| ServicePort {
@@ -143,31 +124,32 @@ mod tests {
 
     #[test]
     fn finds_the_rest_port_of_a_service() {
-        let plain = || json!({"flink": {"service": "orders"}});
-        let with = |port: Value| json!({"flink": {"service": {"name": "orders", "port": port}}});
+        let of = |port: Option<Wanted>| ServiceRef { name: "orders".to_owned(), port };
+        let plain = || of(None);
+        let with = |port: &str| of(Some(port.parse().expect("a port")));
         let url = |port: i32| Ok(format!("http://orders.streams.svc:{port}"));
-        for (spec, ports, expected) in [
+        for (reference, ports, expected) in [
             (plain(), &[("rpc", 6123), ("rest", 80)][..], url(80)),
             (plain(), &[("http", 1), ("webui", 2)], url(2)),
             (plain(), &[("", 8081)], url(8081)),
             (plain(), &[("ui", 8081), ("rpc", 6123)], url(8081)),
-            (with(json!("ui")), &[("ui", 9000), ("rest", 8081)], url(9000)),
-            (with(json!(9000)), &[("ui", 9000), ("rest", 8081)], url(9000)),
-            (json!({"flink": {"service": {"name": "orders"}}}), &[("rest", 8081)], url(8081)),
+            (with("ui"), &[("ui", 9000), ("rest", 8081)], url(9000)),
+            (with("9000"), &[("ui", 9000), ("rest", 8081)], url(9000)),
             (
                 plain(),
                 &[("rpc", 6123)],
                 Err("the Service orders has no port rest, webui, http or 8081; it has rpc (6123)".to_owned()),
             ),
-            (with(json!("ui")), &[], Err("the Service orders has no port ui; it has none".to_owned())),
+            (with("ui"), &[], Err("the Service orders has no port ui; it has none".to_owned())),
         ] {
-            let reference = ServiceRef::of(&spec).expect("a service");
-            assert_eq!(reference.url("streams", Some(&service(ports))), expected, "{spec} {ports:?}");
+            assert_eq!(
+                super::url(&reference, "streams", Some(&service(ports))),
+                expected,
+                "{reference:?} {ports:?}"
+            );
         }
-        let reference = ServiceRef::of(&plain()).expect("a service");
         let gone = "there is no Service orders in the namespace streams";
-        assert_eq!(reference.url("streams", None), Err(gone.to_owned()));
-        assert_eq!(ServiceRef::of(&json!({"flink": {"url": "http://x"}})), None);
+        assert_eq!(super::url(&plain(), "streams", None), Err(gone.to_owned()));
     }
 
     #[test]

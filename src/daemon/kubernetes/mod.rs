@@ -19,7 +19,6 @@ mod publish;
 mod rivals;
 mod run;
 mod state;
-mod status;
 mod wanted;
 mod work;
 mod world;

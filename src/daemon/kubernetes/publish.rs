@@ -1,20 +1,20 @@
 //! The status of one `FlinkAutoscaler`, written when it changes.
 //!
-//! Comes in: what the status is to be, after each cycle. Goes out: server-side apply on the status subresource, at most once in
-//! a few seconds, and once a minute where only figures have changed. What cannot be written is tried again; only the newest
-//! counts.
+//! Comes in: what the status is to be, after each cycle. Goes out: server-side apply on the status subresource when it is another
+//! than what was written last, at most once in a few seconds. What cannot be written is tried again; only the newest counts.
 
 use std::time::Duration;
 
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{debug, info, warn};
 
 use super::fault::call;
+use crate::crd::FlinkAutoscalerStatus;
 use crate::daemon::clock;
 use crate::daemon::report::Trouble;
 use crate::observe::Gate;
@@ -25,22 +25,22 @@ pub(super) const FIELD_MANAGER: &str = "tidegate";
 /// From one write to the next at the least.
 const AT_MOST_EVERY: Duration = Duration::from_secs(2);
 
-/// Loads and backlogs change with every cycle; three hundred autoscalers that wrote each would be sixty writes a second.
-const FIGURES_EVERY: Duration = Duration::from_mins(1);
-
 /// How long a write is waited for that failed.
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 
-/// What a status is to be.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Said {
-    pub(super) status: Value,
-    /// Another number when more than figures has changed.
-    pub(super) news: u64,
-}
-
 /// Tells a [`Publisher`] what the status is to be.
-pub(super) type Board = watch::Sender<Said>;
+pub(super) type Board = watch::Sender<Option<FlinkAutoscalerStatus>>;
+
+/// Puts a status on the board.
+pub(super) fn put(board: &Board, status: &FlinkAutoscalerStatus) {
+    board.send_if_modified(|said| {
+        let is_news = said.as_ref() != Some(status);
+        if is_news {
+            *said = Some(status.clone());
+        }
+        is_news
+    });
+}
 
 /// Writes the status of one object.
 pub(super) struct Publisher {
@@ -48,8 +48,8 @@ pub(super) struct Publisher {
     name: String,
     kind: String,
     gate: Gate,
-    said: watch::Receiver<Said>,
-    written: Said,
+    said: watch::Receiver<Option<FlinkAutoscalerStatus>>,
+    written: Option<FlinkAutoscalerStatus>,
     at: Option<Instant>,
     trouble: Trouble,
 }
@@ -57,12 +57,11 @@ pub(super) struct Publisher {
 impl Publisher {
     /// For the object `name`; with the board on which its status is put.
     pub(super) fn new(api: Api<DynamicObject>, name: String, kind: String, gate: Gate) -> (Board, Self) {
-        let (board, said) = watch::channel(Said::default());
-        let written = Said::default();
-        (board, Self { api, name, kind, gate, said, written, at: None, trouble: Trouble::default() })
+        let (board, said) = watch::channel(None);
+        (board, Self { api, name, kind, gate, said, written: None, at: None, trouble: Trouble::default() })
     }
 
-    /// Writes until the board is dropped, and what it said last if that was news.
+    /// Writes until the board is dropped, and what it said last.
     pub(super) async fn run(mut self) {
         loop {
             let due = self.due();
@@ -77,7 +76,7 @@ impl Publisher {
                 },
             };
             if !is_open {
-                if self.is_news() {
+                if self.due().is_some() {
                     self.write().await;
                 }
                 return;
@@ -85,34 +84,26 @@ impl Publisher {
         }
     }
 
-    fn is_news(&self) -> bool {
-        self.said.borrow().news != self.written.news
-    }
-
     /// When the next write is due; `None` while there is nothing to write.
     fn due(&self) -> Option<Instant> {
-        if self.said.borrow().status == self.written.status {
+        if *self.said.borrow() == self.written {
             return None;
         }
-        let pause = match (self.trouble.is_there(), self.is_news()) {
-            (true, _) => AGAIN_AFTER,
-            (false, true) => AT_MOST_EVERY,
-            (false, false) => FIGURES_EVERY,
-        };
+        let pause = if self.trouble.is_there() { AGAIN_AFTER } else { AT_MOST_EVERY };
         Some(self.at.map_or_else(Instant::now, |at| at + pause))
     }
 
     async fn write(&mut self) {
         let said = self.said.borrow_and_update().clone();
         self.at = Some(Instant::now());
-        if said.status.is_null() || !self.gate.is_open() {
+        if !self.gate.is_open() {
             return;
         }
         let patch = json!({
             "apiVersion": "tidegate.dev/v1alpha1",
             "kind": self.kind,
             "metadata": {"name": self.name},
-            "status": said.status,
+            "status": said,
         });
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         match call(self.api.patch_status(&self.name, &parameters, &Patch::Apply(&patch))).await {

@@ -228,6 +228,11 @@ impl ClusterState {
 }
 
 impl StateError {
+    /// Whether this process may not write at present.
+    pub(in crate::daemon) fn is_not_leading(&self) -> bool {
+        matches!(self, Self::NotLeading { .. })
+    }
+
     /// Whether somebody else has written it since.
     pub(in crate::daemon) fn is_fenced(&self) -> bool {
         matches!(self, Self::Fenced { .. })

@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use kube::core::DynamicObject;
 use kube::{Resource as _, ResourceExt as _};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::endpoint::{ServiceRef, Target, Workload, canonical};
+use super::endpoint::{self, Target, Workload, canonical};
 use super::key::Key;
 use super::rivals::{rivals, scaled_by};
 use super::world::Objects;
 use crate::config::{self, Autoscaler, ConfigErrors, Library, Source};
 use crate::model::JobId;
-use crate::policy::{AutoscalerSpec, Mode, Policy};
+use crate::policy::{AutoscalerSpec, Mode, Policy, ServiceRef};
 
 /// One autoscaler.
 #[derive(Clone, Debug)]
@@ -67,8 +68,12 @@ impl Checked {
         let mut autoscalers = Vec::new();
         for object in objects.autoscalers.iter().filter(is_there) {
             let key = Key::of(&**object);
-            let url = ServiceRef::of(&object.data["spec"]).map(|service| {
-                service.url(&key.namespace, services.get(&Key::new(&key.namespace, &service.name)).copied())
+            // One of another form is told of with the rest of the spec.
+            let service = object.data.pointer("/spec/flink/service");
+            let service = service.and_then(|service| ServiceRef::deserialize(service).ok());
+            let url = service.map(|service| {
+                let there = services.get(&Key::new(&key.namespace, &service.name)).copied();
+                endpoint::url(&service, &key.namespace, there)
             });
             let one = match url.transpose() {
                 Err(message) => (Vec::new(), Err(Refused { reason: "ServiceNotFound", message })),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::Service;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::reflector::store::{Store, Writer};
 use kube::runtime::utils::Backoff;
 use kube::runtime::{WatchStreamExt as _, watcher};
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use super::fault::Fault;
+use crate::crd::{FlinkAutoscaler, ScalingPolicy};
 use crate::daemon::clock;
 use crate::daemon::report::Trouble;
 
@@ -39,16 +40,11 @@ const CALM: Duration = Duration::from_secs(20);
 
 /// Our own kinds.
 pub(super) fn autoscalers() -> ApiResource {
-    resource("FlinkAutoscaler", "flinkautoscalers")
+    ApiResource::erase::<FlinkAutoscaler>(&())
 }
 
 fn policies() -> ApiResource {
-    resource("ScalingPolicy", "scalingpolicies")
-}
-
-fn resource(kind: &str, plural: &str) -> ApiResource {
-    let kind = GroupVersionKind::gvk("tidegate.dev", "v1alpha1", kind);
-    ApiResource::from_gvk_with_plural(&kind, plural)
+    ApiResource::erase::<ScalingPolicy>(&())
 }
 
 /// Which namespaces are watched.

@@ -111,7 +111,9 @@ async fn proxy(upstream: &str) -> Result<Proxy> {
 
 /// Makes our kinds known to a cluster.
 pub async fn install(cluster: &Cluster) -> Result<()> {
-    cluster.apply(CRDS).await?;
+    for (_, definition) in tidegate::cli::crd::files() {
+        cluster.apply(&definition).await?;
+    }
     let names = ["crd/flinkautoscalers.tidegate.dev", "crd/scalingpolicies.tidegate.dev"];
     let wait = ["wait", "--for=condition=Established", "--timeout=30s", names[0], names[1]];
     cluster.kubectl(&wait).await.map(drop)
@@ -125,8 +127,6 @@ pub async fn namespace() -> Result<Namespace> {
     namespace.apply(QUICK).await?;
     Ok(namespace)
 }
-
-const CRDS: &str = include_str!("crds.yaml");
 
 /// A controller, which is ended when the test is.
 pub struct Controller {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::bed::{ASKED, Controller, Job, events, namespace};
+use super::bed::{ASKED, Controller, Job, awaits, events, namespace};
 use crate::kubernetes::Cluster;
 
 #[tokio::test]
@@ -20,6 +20,9 @@ async fn of_two_autoscalers_of_one_job_neither_acts_until_one_is_gone() -> Resul
     for name in ["one", "two"] {
         let told = events(&namespace, name).await?;
         ensure!(told == ["Conflict"], "{name}: {told:?}");
+        let message = awaits(&namespace, name, "AbleToScale", "False", "Conflict").await?;
+        let other = if name == "one" { "two" } else { "one" };
+        ensure!(message.contains(&format!("FlinkAutoscaler {}/{other}", namespace.name())), "{message}");
     }
     namespace.kubectl(&["delete", "fas", "two"]).await?;
     controller.says(ASKED).await?;

@@ -78,7 +78,8 @@ async fn three_hundred_jobs_in_one_process() -> Result<()> {
     objects += &autoscaler("dead", "http://127.0.0.1:9");
     namespace.apply(&objects).await?;
     let controller = Controller::start(Cluster::shared()?, &namespace)?;
-    until("all statuses", PATIENCE * 2, async || {
+    // All but the dead one.
+    until("all statuses", PATIENCE * 3, async || {
         let list = object(&namespace, &["fas"]).await?;
         let is_active = |item: &&serde_json::Value| {
             let conditions = item["status"]["conditions"].as_array().into_iter().flatten();

@@ -31,7 +31,8 @@ async fn a_job_is_scaled_once_and_its_object_says_so() -> Result<()> {
 
     namespace.kubectl(&["delete", "fas", "orders"]).await?;
     controller.says("stopped").await?;
-    until("the state to go with its object", PATIENCE, async || {
+    // The garbage collector learns of new kinds twice a minute.
+    until("the state to go with its object", PATIENCE * 2, async || {
         let left = namespace.kubectl(&["get", "configmap", "tidegate-orders"]).await;
         ensure!(left.is_err(), "{left:?}");
         Ok(())
@@ -65,7 +66,7 @@ async fn a_change_of_spec_or_policy_is_followed_and_one_of_the_status_is_none() 
     namespace.apply(super::bed::QUICK).await?;
     controller.says(ASKED).await?;
     awaits(&namespace, "orders", "ScalingActive", "True", "ValidMetricFound").await?;
-    let patch = r#"{"status":{"outcome":"Nonsense"}}"#;
+    let patch = r#"{"status":{"sizes":"9/9"}}"#;
     let status = ["patch", "fas", "orders", "--subresource=status", "--type=merge", "-p", patch];
     namespace.kubectl(&status).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -66,7 +66,7 @@ fn says_why_a_job_is_not_scaled_and_goes_on_with_the_others() {
             autoscaler("s/no-policy", json!({"flink": url("y"), "policyRef": {"name": "thruput"}})),
             autoscaler("s/bad-policy", json!({"flink": url("z"), "policyRef": {"name": "bad"}})),
             autoscaler("s/bad", json!({"flink": {"url": "jm:8081", "job": "u"}, "mod": "Auto"})),
-            autoscaler("s/no-service", json!({"flink": {"service": "gone"}})),
+            autoscaler("s/no-service", json!({"flink": {"service": {"name": "gone"}}})),
             autoscaler("s/nothing", Value::Null),
         ],
         policies: vec![policy("s/bad", json!({"rules": [{"throughput": {"catchUp": "5x"}}]}))],
@@ -107,7 +107,7 @@ fn says_why_a_job_is_not_scaled_and_goes_on_with_the_others() {
 #[test]
 fn a_service_is_resolved_to_its_url() {
     let objects = Objects {
-        autoscalers: vec![autoscaler("s/a", json!({"flink": {"service": "jm", "job": "x"}}))],
+        autoscalers: vec![autoscaler("s/a", json!({"flink": {"service": {"name": "jm"}, "job": "x"}}))],
         services: vec![service(json!({
             "metadata": {"namespace": "s", "name": "jm"},
             "spec": {"ports": [{"name": "rest", "port": 80}]},
