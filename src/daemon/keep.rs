@@ -23,7 +23,7 @@ pub(super) enum Keeper {
     /// In the state directory, with those of the other jobs.
     Directory(Arc<Store>),
     /// In a ConfigMap beside its `FlinkAutoscaler`.
-    Cluster(ClusterState),
+    Cluster(Box<ClusterState>),
 }
 
 /// Why a state is not kept.

@@ -295,7 +295,7 @@ impl Controller {
         let (name, span) = (key.clone(), info_span!("job", autoscaler = %key));
         let task = async move {
             info!("looked after");
-            (name, begin.run(stopped).await)
+            (name, Box::pin(begin.run(stopped)).await)
         };
         self.tasks.spawn(task.instrument(span));
         let (uid, term) = (wanted.uid.clone(), self.term);

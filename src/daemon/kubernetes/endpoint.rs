@@ -79,6 +79,12 @@ pub(super) fn canonical(url: &str, namespace: &str) -> String {
     format!("{scheme}://{host}:{port}{slash}{path}")
 }
 
+/// Whether an endpoint in canonical form is on this very host.
+pub(super) fn is_loopback(endpoint: &str) -> bool {
+    let host = endpoint.split_once("://").map_or("", |(_, rest)| rest);
+    ["localhost:", "127.", "[::1]:"].iter().any(|start| host.starts_with(start))
+}
+
 /// What is asked for in the name of a job: its endpoint, and its name or id there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
@@ -168,6 +174,7 @@ mod tests {
             ("http://localhost:8081", "streams", "http://localhost:8081"),
         ] {
             assert_eq!(canonical(url, namespace), expected, "{url} in {namespace}");
+            assert_eq!(is_loopback(expected), url.contains("localhost"), "{url}");
         }
     }
 }

@@ -154,20 +154,16 @@ impl Recent {
     fn place(&mut self, uid: &str, news: &News, at: Timestamp) -> Place {
         self.0.retain(|_, series| at.since(series.last) <= SERIES_WITHIN);
         let key = (uid.to_owned(), news.reason.clone(), news.note.clone());
-        match self.0.get_mut(&key) {
-            Some(series) => {
-                series.count = series.count.saturating_add(1);
-                series.last = at;
-                Place::Series { name: series.name.clone(), count: series.count }
-            }
-            None => {
-                // Nobody else makes one for this object with this number; the name is of no meaning.
-                let number = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), &key);
-                let name = format!("tidegate.{number:016x}");
-                self.0.insert(key, Series { name: name.clone(), count: 1, last: at });
-                Place::New { name }
-            }
+        if let Some(series) = self.0.get_mut(&key) {
+            series.count = series.count.saturating_add(1);
+            series.last = at;
+            return Place::Series { name: series.name.clone(), count: series.count };
         }
+        // Nobody else makes one for this object with this number; the name is of no meaning.
+        let number = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), &key);
+        let name = format!("tidegate.{number:016x}");
+        self.0.insert(key, Series { name: name.clone(), count: 1, last: at });
+        Place::New { name }
     }
 
     fn forget(&mut self, uid: &str, news: &News) {

@@ -38,8 +38,9 @@ impl News {
 pub(super) struct Teller {
     /// When each reason was last there.
     held: BTreeMap<HoldKind, Timestamp>,
-    /// How many rescales had ended, and when the last one did.
-    ended: Option<Option<Timestamp>>,
+    /// Whether there was a cycle, and when the last rescale had ended before it.
+    looked: bool,
+    ended: Option<Timestamp>,
     failed: Option<String>,
 }
 
@@ -87,8 +88,9 @@ impl Teller {
     fn ended(&mut self, told: &Told<'_>, news: &mut Vec<News>) {
         let last = told.state.ledger.rescales.back();
         let at = last.map(|rescale| rescale.ended);
-        if let (Some(before), Some(last)) = (self.ended, last)
-            && before != at
+        if let Some(last) = last
+            && self.looked
+            && self.ended != at
             && last.end.changed_the_job()
         {
             let took = crate::policy::Span::from(last.ended.since(last.at));
@@ -98,7 +100,7 @@ impl Teller {
             let note = format!("the job runs at its new size, {took} after it was asked for{downtime}");
             news.push(News::new(false, "Rescaled", "Rescale", note));
         }
-        self.ended = Some(at);
+        (self.looked, self.ended) = (true, at);
     }
 
     fn holds(&mut self, told: &Told<'_>, news: &mut Vec<News>) {
@@ -119,17 +121,17 @@ impl Teller {
 
 /// Whether a reason is more than a pause of some polls.
 fn is_told(hold: &Hold) -> bool {
-    match hold {
+    !matches!(
+        hold,
         Hold::Stale { .. }
-        | Hold::LoadChanging
-        | Hold::WarmingUp { .. }
-        | Hold::RescaleInFlight { .. }
-        | Hold::EffectAwaited { .. }
-        | Hold::Cooldown { .. }
-        | Hold::ScaleDownStabilized { .. }
-        | Hold::NotLeading => false,
-        _ => true,
-    }
+            | Hold::LoadChanging
+            | Hold::WarmingUp { .. }
+            | Hold::RescaleInFlight { .. }
+            | Hold::EffectAwaited { .. }
+            | Hold::Cooldown { .. }
+            | Hold::ScaleDownStabilized { .. }
+            | Hold::NotLeading
+    )
 }
 
 /// Whether somebody should look.

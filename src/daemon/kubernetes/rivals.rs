@@ -9,7 +9,6 @@ use kube::ResourceExt as _;
 
 use super::endpoint::{Target, Workload};
 use super::key::Key;
-use crate::model::JobId;
 use crate::policy::Rival;
 
 /// A workload with its namespace.
@@ -32,12 +31,9 @@ pub(super) fn scaled_by<'a>(
 
 /// Who is in the way of each of `targets`; those who are in nobody's way are not in it.
 pub(super) fn rivals(targets: &[Target], hpas: &BTreeMap<Place, Vec<String>>) -> BTreeMap<Key, Vec<Rival>> {
-    let (mut endpoints, mut workloads, mut ids) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+    let (mut endpoints, mut workloads) = (BTreeMap::new(), BTreeMap::new());
     for target in targets {
         endpoints.entry(&*target.endpoint).or_insert_with(Vec::new).push(target);
-        if let Some(id) = known(target) {
-            ids.entry(id).or_insert_with(Vec::new).push(target);
-        }
         if let Some(workload) = &target.workload {
             workloads.entry((&*target.key.namespace, workload)).or_insert_with(Vec::new).push(target);
         }
@@ -47,12 +43,7 @@ pub(super) fn rivals(targets: &[Target], hpas: &BTreeMap<Place, Vec<String>>) ->
         let same_job = endpoints[&*target.endpoint].iter().copied().filter(|other| same_job(target, other));
         let workload = target.workload.as_ref().map(|workload| (&*target.key.namespace, workload));
         let same_workload = workload.and_then(|place| workloads.get(&place)).into_iter().flatten().copied();
-        let same_id = known(target).and_then(|id| ids.get(&id)).into_iter().flatten().copied();
-        let others = same_job
-            .chain(same_id)
-            .chain(same_workload)
-            .filter(|other| other.key != target.key)
-            .map(autoscaler);
+        let others = same_job.chain(same_workload).filter(|other| other.key != target.key).map(autoscaler);
         let place = target.workload.as_ref().map(|w| (target.key.namespace.clone(), w.clone()));
         let hpas = place.and_then(|place| hpas.get(&place)).into_iter().flatten();
         let hpas = hpas.map(|name| Rival::HorizontalPodAutoscaler {
@@ -67,16 +58,11 @@ pub(super) fn rivals(targets: &[Target], hpas: &BTreeMap<Place, Vec<String>>) ->
     found.into_iter().map(|(key, all)| (key, all.into_iter().collect())).collect()
 }
 
-/// The job that was found, if its id tells it from all others: with high availability, Flink gives every job of an application the
-/// id 0.
-fn known(target: &Target) -> Option<JobId> {
-    target.id.filter(|id| *id != JobId::from_bits(0))
-}
-
-/// An autoscaler that names no job means the only one there is.
+/// Of two at one endpoint. An autoscaler that names no job means the only one there is; one may be named by its name here and by its
+/// id there, which is known when it has been found.
 fn same_job(one: &Target, other: &Target) -> bool {
     match (&one.job, &other.job) {
-        (Some(one), Some(other)) => one == other,
+        (Some(name), Some(others)) => name == others || (one.id.is_some() && one.id == other.id),
         _ => true,
     }
 }
@@ -93,6 +79,7 @@ mod tests {
 
     use super::super::endpoint::canonical;
     use super::*;
+    use crate::model::JobId;
 
     /// `namespace/name`, URL, job, workload of apps/v1 as `Kind/name`.
     type Row<'a> = (&'a str, &'a str, Option<&'a str>, Option<&'a str>);
@@ -168,13 +155,13 @@ mod tests {
     #[test]
     fn one_job_under_two_names_is_found_by_its_id() {
         let rows: [Row<'_>; 2] =
-            [("s/a", "http://jm", Some("x"), None), ("s/b", "http://gate/x", Some("a1b2"), None)];
+            [("s/a", "http://jm", Some("x"), None), ("s/b", "http://jm.s", Some("a1b2"), None)];
         let mut targets: Vec<Target> = rows.iter().map(target).collect();
         for (ids, are_rivals) in [
             ([None, None], false),
             ([Some(7), None], false),
             ([Some(7), Some(7)], true),
-            ([Some(0); 2], false),
+            ([Some(7), Some(8)], false),
         ] {
             for (target, id) in targets.iter_mut().zip(ids) {
                 target.id = id.map(JobId::from_bits);

@@ -187,7 +187,7 @@ impl ClusterState {
             return Err(StateError::NotLeading { name: self.name.clone() });
         }
         let parameters = PostParams { field_manager: Some("tidegate".to_owned()), ..PostParams::default() };
-        let map = self.map(text.clone());
+        let map = self.map(&text);
         let mut answer = match &self.version {
             Some(_) => call(self.api.replace(&self.name, &parameters, &map)).await,
             None => call(self.api.create(&parameters, &map)).await,
@@ -195,7 +195,7 @@ impl ClusterState {
         if self.version.is_some() && answer.as_ref().is_err_and(Fault::is_missing) {
             // Somebody deleted it; whoever makes it first has it.
             self.version = None;
-            let map = self.map(text.clone());
+            let map = self.map(&text);
             answer = call(self.api.create(&parameters, &map)).await;
         }
         let name = || self.name.clone();
@@ -210,7 +210,7 @@ impl ClusterState {
         }
     }
 
-    fn map(&self, text: String) -> ConfigMap {
+    fn map(&self, text: &str) -> ConfigMap {
         let label = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         ConfigMap {
             metadata: ObjectMeta {
@@ -221,7 +221,7 @@ impl ClusterState {
                 owner_references: Some(vec![self.owner.clone()]),
                 ..ObjectMeta::default()
             },
-            data: Some([label(FIELD, &text)].into()),
+            data: Some([label(FIELD, text)].into()),
             ..ConfigMap::default()
         }
     }

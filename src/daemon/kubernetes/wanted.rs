@@ -11,7 +11,7 @@ use kube::{Resource as _, ResourceExt as _};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::endpoint::{self, Target, Workload, canonical};
+use super::endpoint::{self, Target, Workload, canonical, is_loopback};
 use super::key::Key;
 use super::rivals::{rivals, scaled_by};
 use super::world::Objects;
@@ -92,11 +92,19 @@ impl Checked {
             checked.insert(key, one);
         }
         self.0 = checked;
-        let target = |(key, _): &(Key, _)| target(key, &self.0[key].1, found.get(key).copied());
+        let target = |(key, _): &(Key, _)| {
+            let mut target = target(key, &self.0[key].1, found.get(key).copied())?;
+            if only.is_some() && is_loopback(&target.endpoint) {
+                // Beside a JobManager, this host is another one for each autoscaler.
+                target.endpoint = format!("{} of {key}", target.endpoint);
+            }
+            Some(target)
+        };
         let targets: Vec<Target> = autoscalers.iter().filter_map(target).collect();
-        let mut rivals = match dry_run {
-            true => BTreeMap::new(),
-            false => rivals(&targets, &scaled_by(objects.hpas.iter().map(|hpa| &**hpa))),
+        let mut rivals = if dry_run {
+            BTreeMap::new()
+        } else {
+            rivals(&targets, &scaled_by(objects.hpas.iter().map(|hpa| &**hpa)))
         };
         let is_ours = |(key, _): &(Key, _)| only.is_none_or(|only| only == key.name);
         let wanted = autoscalers.into_iter().filter(is_ours).map(|(key, object)| {

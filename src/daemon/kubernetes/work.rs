@@ -98,7 +98,7 @@ impl Place {
                     if let Some(since) = trouble.ends() {
                         info!(%since, "the state can be read and written");
                     }
-                    return (Keeper::Cluster(map), state);
+                    return (Keeper::Cluster(Box::new(map)), state);
                 }
                 Err(error) => {
                     if trouble.begins(clock::now()) {

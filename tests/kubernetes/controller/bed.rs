@@ -249,7 +249,7 @@ pub async fn awaits(
     .await
 }
 
-/// Reasons of the Events about an autoscaler, each as often as it was written or counted.
+/// Reasons of the Events about an autoscaler in the order of the alphabet, each as often as it was written or counted.
 pub async fn events(namespace: &Namespace, name: &str) -> Result<Vec<String>> {
     let events = object(namespace, &["events.events.k8s.io"]).await?;
     let of_it = |event: &&Value| event["regarding"]["name"] == name;
@@ -258,5 +258,8 @@ pub async fn events(namespace: &Namespace, name: &str) -> Result<Vec<String>> {
         let reason = event["reason"].as_str().unwrap_or_default().to_owned();
         std::iter::repeat_n(reason, usize::try_from(count).unwrap_or(1))
     });
-    Ok(reasons.collect())
+    // Their names, by which they are listed, mean nothing.
+    let mut reasons: Vec<String> = reasons.collect();
+    reasons.sort();
+    Ok(reasons)
 }

@@ -16,7 +16,7 @@ async fn a_job_is_scaled_once_and_its_object_says_so() -> Result<()> {
     controller.says(ASKED).await?;
     until("the events", PATIENCE, async || {
         let events = events(&namespace, "orders").await?;
-        ensure!(events == ["Rescaling", "Rescaled"], "{events:?}");
+        ensure!(events == ["Rescaled", "Rescaling"], "{events:?}");
         Ok(())
     })
     .await?;

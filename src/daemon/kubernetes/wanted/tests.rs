@@ -157,3 +157,17 @@ fn those_that_are_being_deleted_are_left_alone() {
     metadata.deletion_timestamp = serde_json::from_value(json!("2026-11-22T18:00:00Z")).ok();
     assert!(wanted(&Objects { autoscalers: vec![one], ..Objects::default() }).is_empty());
 }
+
+#[test]
+fn beside_a_job_manager_this_host_is_another_for_each() {
+    let local = || json!({"flink": {"url": "http://localhost:8081"}});
+    for (only, is_rival) in [(None, true), (Some("a"), false)] {
+        let objects = Objects {
+            autoscalers: vec![autoscaler("s/a", local()), autoscaler("s/b", local())],
+            ..Objects::default()
+        };
+        let wanted = Checked::default().wanted(&objects, &BTreeMap::new(), &Library::built_in(), only, false);
+        let setup = wanted[&Key::new("s", "a")].what.clone().expect("it is right");
+        assert_eq!(!setup.policy.rivals.is_empty(), is_rival, "{only:?}");
+    }
+}
