@@ -144,7 +144,8 @@ async fn the_chart_refuses_wrong_values() -> Result<()> {
 /// name may be left out.
 async fn may(namespace: &Namespace, account: &str, what: &str) -> Result<bool> {
     let mut words = what.split_whitespace();
-    let (verb, of, name) = (words.next().context("a verb")?, words.next().context("a resource")?, words.next());
+    let (verb, of, name) =
+        (words.next().context("a verb")?, words.next().context("a resource")?, words.next());
     let (resource, subresource) = of.split_once('/').map_or((of, None), |(of, sub)| (of, Some(sub)));
     let (resource, group) = resource.split_once('.').unwrap_or((resource, ""));
     let user = format!("system:serviceaccount:{}:{account}", namespace.name());

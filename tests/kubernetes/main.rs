@@ -14,4 +14,6 @@ mod testbed;
 
 mod bed_works;
 mod controller;
+mod crd;
+mod deploy;
 mod hpa;
