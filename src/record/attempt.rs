@@ -79,15 +79,25 @@ pub(super) fn runs_as_before(attempt: &Attempt, snapshot: &Snapshot) -> bool {
         && (0..snapshot.graph.len()).all(|index| size(index) == Some(snapshot.vertices[index].parallelism))
 }
 
-/// What carrying a plan out says of the rescale; `None` when it is still under way.
-pub(super) fn after(outcome: &Outcome) -> Option<Ended> {
-    let end = match outcome {
-        Outcome::Superseded { .. } | Outcome::Held { .. } => RescaleEnd::Superseded,
-        Outcome::Failed { .. } => RescaleEnd::Failed,
-        Outcome::RolledBack { .. } => RescaleEnd::TimedOut,
-        Outcome::Applied | Outcome::Unobserved | Outcome::Unchanged | Outcome::Recommended => return None,
-    };
-    Some(Ended::without_downtime(end))
+/// What carrying a plan out says of the rescale.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum After {
+    /// It is under way: what is seen of the job tells how it ends.
+    UnderWay,
+    /// Nothing was asked of Flink: there is no rescale, and no cooldown after it.
+    NeverBegun,
+    /// It is over.
+    Ended(Ended),
+}
+
+/// What carrying a plan out, or taking it back, says of the rescale.
+pub(super) fn after(outcome: &Outcome) -> After {
+    match outcome {
+        Outcome::Superseded { .. } | Outcome::Held { .. } => After::NeverBegun,
+        Outcome::Failed { .. } => After::Ended(Ended::without_downtime(RescaleEnd::Failed)),
+        Outcome::RolledBack { .. } => After::Ended(Ended::without_downtime(RescaleEnd::TimedOut)),
+        Outcome::Applied | Outcome::Unobserved | Outcome::Unchanged | Outcome::Recommended => After::UnderWay,
+    }
 }
 
 /// What is to be looked at later, when the rescale came about.
@@ -104,6 +114,7 @@ pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale
 
 #[cfg(test)]
 mod tests {
+    use super::super::State;
     use super::*;
     use crate::model::{JobId, JobState};
     use crate::policy::testing::{Job, START};
@@ -149,6 +160,24 @@ mod tests {
             snapshot.running_since = Some(START + Duration::from_secs(2));
             change(&mut snapshot);
             assert_eq!(ended(&attempt, &snapshot).map(|ended| ended.end), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_begun_is_no_rescale_and_leaves_no_cooldown() {
+        let detail = || "a word".to_owned();
+        for (outcome, is_under_way, ended) in [
+            (Outcome::Applied, true, None),
+            (Outcome::Held { found: None }, false, None),
+            (Outcome::Superseded { detail: detail() }, false, None),
+            (Outcome::Failed { detail: detail() }, false, Some(RescaleEnd::Failed)),
+            (Outcome::RolledBack { detail: detail() }, false, Some(RescaleEnd::TimedOut)),
+        ] {
+            let mut state = State::default();
+            state.ledger.attempt = Some(attempt(&Job::chain(&[(1, 0.0), (3, 0.004)])));
+            state.end(&outcome, START);
+            let last = state.ledger.rescales.back().map(|rescale| rescale.end);
+            assert_eq!((state.ledger.attempt.is_some(), last), (is_under_way, ended), "{outcome:?}");
         }
     }
 

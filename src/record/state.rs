@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Outcome;
-use super::attempt::{self, Ended};
+use super::attempt::{self, After, Ended};
 use crate::decide::{Decision, decide};
 use crate::guard::Approved;
 use crate::model::{Attempt, Ledger, Observation, Pressure, Snapshot, Timestamp};
@@ -102,9 +102,10 @@ impl State {
             scaling::end(&mut self.ledger.scaling, outcome, now);
             return;
         }
-        // What was asked for and is not there yet ends by what is seen of the job.
-        if let Some(ended) = attempt::after(outcome) {
-            self.conclude(ended, now);
+        match attempt::after(outcome) {
+            After::UnderWay => {}
+            After::NeverBegun => self.ledger.attempt = None,
+            After::Ended(ended) => self.conclude(ended, now),
         }
     }
 

@@ -37,7 +37,7 @@ pub struct AutoscalerSpec {
 }
 
 /// Where a job is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-any-of" = ["url", "service"], "x-at-most-one" = ["url", "service"]))]
 pub struct FlinkRef {
@@ -80,6 +80,20 @@ impl FlinkRef {
     /// How often a job is polled unless told otherwise: half of Flink's default metric fetch interval (10 s), so that a
     /// change is seen with the fetch that brings it.
     pub const POLL: Span = Span::from_secs(5);
+}
+
+impl Default for FlinkRef {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            job: None,
+            poll: default_poll(),
+            timeout: default_timeout(),
+            ca_file: None,
+            client_cert_file: None,
+            token_file: None,
+        }
+    }
 }
 
 fn default_poll() -> Span {
