@@ -169,10 +169,10 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Slots of one TaskManager, when all have the same number.
+    /// Slots of one TaskManager, when all have the same number; 1 at the least: one without any would be none.
     pub fn per_taskmanager(&self) -> Option<u32> {
-        (self.taskmanagers > 0 && self.total.is_multiple_of(self.taskmanagers))
-            .then(|| self.total / self.taskmanagers)
+        let per = self.total.checked_div(self.taskmanagers)?;
+        (per > 0 && self.total.is_multiple_of(self.taskmanagers)).then_some(per)
     }
 }
 

@@ -61,7 +61,7 @@ mod tests {
         job.snapshot.slots = Some(slots(7, 7));
         let policy = Policy { vertices: vec![vertex("v2", None, Some(4))], ..policy() };
         let (sizes, limits) = sizes(&job, &policy);
-        assert_eq!(sizes, Some(vec![1, 7, 3]), "{limits:?}");
+        assert_eq!(sizes, Some(vec![1, 7, 4]), "{limits:?}");
     }
 
     #[test]

@@ -65,6 +65,7 @@ pub(super) struct Maker<'a> {
     pub(super) groups: Vec<Vec<usize>>,
     pub(super) limits: Vec<Limit>,
 }
+
 impl<'a> Maker<'a> {
     pub(super) fn new(
         proposal: &'a Proposal,
@@ -105,6 +106,12 @@ impl<'a> Maker<'a> {
     pub(super) fn is_outside_bounds(&self, index: usize, want: &Want) -> bool {
         let (least, most) = self.bounds[index];
         want.why != Why::Excluded && !(least..=most).contains(&want.current)
+    }
+
+    /// The size of a vertex, brought back within its bounds where it is not.
+    pub(super) fn within_bounds(&self, index: usize) -> Parallelism {
+        let (want, (least, most)) = (&self.proposal.wants[index], self.bounds[index]);
+        if want.why == Why::Excluded { want.current } else { want.current.clamp(least, most) }
     }
 
     /// Up when anything is short, else down when anything is too large; `None` when nothing asks for another size.

@@ -12,8 +12,8 @@ impl Maker<'_> {
     /// As wished, but never below what the scale-down window needed at its most, and only when a vertex was below its band
     /// for the whole window: until then the wish itself, for the guard to hold.
     ///
-    /// What comes back within its bounds waits for nothing, and takes along what it may: neither the guard nor the window then
-    /// holds the rescale itself, so what must not shrink now is kept here.
+    /// What comes back within its bounds waits for nothing, and takes along what it may: the guard does not hold that rescale, so
+    /// what must not shrink now, or no further than to its bound, is kept here.
     pub(super) fn shrink(
         &mut self,
         wished: &[Parallelism],
@@ -30,17 +30,18 @@ impl Maker<'_> {
         let mut is_time = wants.any(|(index, want)| self.is_outside_bounds(index, want));
         let held_by = if is_time { self.held_within_bounds() } else { None };
         for (index, want) in self.proposal.wants.iter().enumerate() {
-            if wished[index] >= want.current || self.is_outside_bounds(index, want) {
+            let from = self.within_bounds(index);
+            if wished[index] >= from {
                 continue;
             }
             if held_by.is_some() {
-                sizes[index] = want.current;
+                sizes[index] = from;
                 continue;
             }
             let needs = ledger.needs.get(&self.vertex(index).id);
             let most_since = |from| needs.and_then(|needs| needs.most_since(from));
-            let most = most_since(now - window).unwrap_or(want.current);
-            sizes[index] = most.clamp(wished[index], want.current);
+            let most = most_since(now - window).unwrap_or(from);
+            sizes[index] = most.clamp(wished[index], from);
             lets_go_soon |= most > wished[index] && most_since(now + soon - window) < Some(most);
             if want.why.is_large() {
                 let low = self.below_band(index, want).max(wished[index]);
@@ -160,6 +161,25 @@ mod tests {
             change(&mut job, &mut policy);
             let job = job.needed(1, &[1, 9, 1]);
             assert_eq!(sizes(&job, &policy), (Some(expected.to_vec()), limits.to_vec()), "{what}");
+        }
+    }
+
+    #[test]
+    fn what_comes_back_goes_no_further_than_its_bound_before_it_may() {
+        use LimitedBy::{RuleSilent, ScaleDownWindow};
+        // 400/s need three of the step, which has nine and may have six.
+        for (needs, is_silent, planned, limits) in [
+            (3, false, 3, &[][..]),
+            (5, false, 5, &[ScaleDownWindow]),
+            (8, false, 6, &[ScaleDownWindow]),
+            (3, true, 6, &[RuleSilent]),
+        ] {
+            let job = Job::chain(&[(1, 0.0), (9, 0.004)]).arriving(400.0);
+            let job = job.needed(90, &[1, 3]).needed(30, &[1, needs]).needed(1, &[1, 3]);
+            let mut policy = Policy { vertices: vec![vertex("v1", None, Some(6))], ..policy() };
+            policy.spec.rules.extend(is_silent.then(unanswered));
+            let expected = (Some(vec![1, planned]), limits.to_vec());
+            assert_eq!(sizes(&job, &policy), expected, "{needs} needed, silent: {is_silent}");
         }
     }
 

@@ -13,13 +13,11 @@ impl Maker<'_> {
         let fitted: Vec<_> = (0..self.proposal.wants.len()).map(|index| self.fitted(index)).collect();
         let together = self.together(fitted, Self::aligned_for_all);
         let onward = |(index, size): (usize, Parallelism)| {
-            let want = &self.proposal.wants[index];
-            if want.why == Why::Excluded || self.is_outside_bounds(index, want) {
-                return size;
-            }
+            // What is outside its bounds comes back within them, whichever way the others go.
+            let from = self.within_bounds(index);
             let onward = match direction {
-                Direction::Up => size.max(want.current),
-                Direction::Down => size.min(want.current),
+                Direction::Up => size.max(from),
+                Direction::Down => size.min(from),
             };
             self.limit(index, LimitedBy::Direction, size, onward)
         };

@@ -47,10 +47,12 @@ pub(super) fn ask(metric: &Metric<'_>, context: &Context<'_>) -> Asked {
 /// The least TaskManagers that there are to be: by the job's bounds, by an open window of a schedule, and by the rules that speak
 /// in replicas.
 pub(crate) fn least(policy: &Policy, proposal: &Proposal, now: Timestamp) -> u32 {
-    let scheduled = policy.spec.rules.iter().filter_map(|rule| match rule {
-        Rule::Schedule(rule) => rule.at(now).replicas.floor,
-        _ => None,
-    });
+    // In the same order: what is switched off has said so.
+    let scheduled =
+        policy.spec.rules.iter().zip(&proposal.rules).filter_map(|(rule, said)| match (rule, &said.said) {
+            (Rule::Schedule(rule), Said::Sizes) => rule.at(now).replicas.floor,
+            _ => None,
+        });
     let asked = proposal.rules.iter().filter_map(|rule| match &rule.said {
         Said::Replicas(replicas) => Some(replicas.wanted),
         Said::Sizes | Said::Off | Said::Silent { .. } | Said::FellBack { .. } => None,
