@@ -209,6 +209,7 @@ impl World {
                 idle_ms: Some(0),
                 back_pressured_ms: Some(0),
                 pending_records: reading.pending_records,
+                event_time_lag_ms: None,
             };
         }
         self.job.running_since = Some(self.job.flink_now);
@@ -221,7 +222,7 @@ fn bytes(decision: &Decision) -> String {
 }
 
 proptest! {
-    #![proptest_config(cases(2000))]
+    #![proptest_config(cases(700))]
 
     #[test]
     fn any_course_of_polls_gives_a_decision_within_bounds((events, policy) in (prop::collection::vec(event(), 1..24), policy(Kinds::All))) {
@@ -261,33 +262,28 @@ fn a_job_of_ten_thousand_vertices_is_a_job() {
     let ships = [Ship::Hash, Ship::Forward, Ship::Rebalance];
     let edges: Vec<_> = (1..10_000).map(|to| Edge { from: to / 2, to, ship: ships[to % 3] }).collect();
     let graph = Graph::new((0..10_000).map(vertex).collect(), edges).expect("no cycle");
-    let slots = Slots { at: NOW, total: 64_000, available: 0, taskmanagers: 8_000, jobs_running: 1 };
+    let slots = Slots { at: NOW, total: 64_000, available: 60_000, taskmanagers: 8_000, jobs_running: 1 };
     let sizes = vec![Parallelism::clamped(2); 10_000];
     let job = snapshot(graph, &sizes, Some(slots), tidegate::model::Around::default());
     let mut world = World { job, ..World::new() };
     let policy: Policy = Policy {
         poll: tidegate::policy::Span::from_secs(5),
         spec: serde_json::from_str(
-            r#"{"rules": [{"throughput": {}}, {"backpressure": {}}, {"schedule": {"windows": []}}]}"#,
+            r#"{"rules": [{"throughput": {"utilization": {"target": 0.7, "min": 0.4, "max": 0.9}}}, {"backpressure": {}}, {"schedule": {"windows": []}}]}"#,
         )
         .expect("a policy"),
         ..Policy::default()
     };
     let began = std::time::Instant::now();
-    let (mut plans, mut last) = (0, String::new());
+    let (mut plans, mut verdicts) = (0, Vec::new());
     for _ in 0..6 {
-        let observation =
-            world.happens(&Event::Runs { seconds: 5.0, rate: 900.0, cost: 0.000_1, waits: 0.0 });
+        // Two subtasks are busy all the time, and none may be for more than nine tenths of it.
+        let observation = world.happens(&Event::Runs { seconds: 5.0, rate: 900.0, cost: 0.004, waits: 0.0 });
         let decision = world.state.cycle(&observation, &policy, world.now);
-        plans += u32::from(decision.plan().is_some());
-        last = format!(
-            "{} {:?} {:?}",
-            decision.verdict.kind(),
-            decision.holds,
-            decision.proposal.map(|p| p.wants[9].clone())
-        );
+        plans += u32::from(decision.plan().is_some_and(|plan| plan.changed().count() > 5_000));
+        verdicts.push(format!("{} {:?}", decision.verdict.kind(), decision.holds));
     }
-    assert!(plans > 0, "it is too large, and somebody notices: {last}");
+    assert!(plans > 0, "it is too small, and somebody notices: {verdicts:?}");
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }
 

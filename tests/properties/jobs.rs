@@ -146,6 +146,7 @@ fn vertex_signals() -> impl Strategy<Value = VertexSignals> {
             arrival,
             backlog,
             backlog_growth: None,
+            lag: None,
             records: 1e4,
         })
 }
@@ -356,6 +357,7 @@ pub(crate) fn snapshot(
         idle_ms: Some(0),
         back_pressured_ms: Some(0),
         pending_records: None,
+        event_time_lag_ms: None,
     };
     Snapshot {
         at: NOW,

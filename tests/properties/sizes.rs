@@ -237,7 +237,7 @@ fn more_load_makes_no_size_smaller(job: &Job, policy: &Policy, times: f64) -> Ho
 }
 
 proptest! {
-    #![proptest_config(cases(3000))]
+    #![proptest_config(cases(1000))]
 
     #[test]
     fn what_is_decided_keeps_every_promise((job, policy, turns) in (job(), policy(Kinds::All), 0..8_usize)) {

@@ -86,6 +86,7 @@ impl Default for FlinkRef {
     fn default() -> Self {
         Self {
             url: String::new(),
+            service: None,
             job: None,
             poll: default_poll(),
             timeout: default_timeout(),
