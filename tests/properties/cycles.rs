@@ -152,7 +152,7 @@ impl World {
                 return Observation::Missed(Missed { at: self.now, why: *why, detail: "a word".to_owned() });
             }
             Event::Restarts(sizes) => {
-                self.restart(sizes.iter().map(|&size| Parallelism::clamped(size)).collect())
+                self.restart(sizes.iter().map(|&size| Parallelism::clamped(size)).collect());
             }
             Event::Resubmitted(id) => self.job.job = JobId::from_bits(*id),
             Event::Is(state) => self.job.state = *state,
@@ -252,6 +252,7 @@ proptest! {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "how long it takes is what is looked at")]
 fn a_job_of_ten_thousand_vertices_is_a_job() {
     let vertex = |index: u128| Vertex {
         id: VertexId::from_bits(index),

@@ -178,7 +178,7 @@ fn pods() -> impl Strategy<Value = Workload> {
             replicas,
             observed: replicas,
             pods,
-            scalable: scalable.then(|| Scalable {
+            scalable: scalable.then_some(Scalable {
                 removes: Removes::LowestCost,
                 refused: None,
                 registered: None,

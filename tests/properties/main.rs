@@ -12,6 +12,7 @@ use proptest::prelude::ProptestConfig;
 
 /// As many cases as `PROPTEST_CASES` says, where it is set, or else so many. A case that fails is shrunk for no longer than a
 /// reader waits.
+#[expect(clippy::disallowed_methods, reason = "how proptest itself is told of it")]
 fn cases(most: u32) -> ProptestConfig {
     let given = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let cases = given.unwrap_or(most);
