@@ -1,3 +1,5 @@
+//! Which jobs the objects of a cluster ask for, and what is said of those that cannot be had.
+
 use k8s_openapi::api::core::v1::Service;
 use kube::core::TypeMeta;
 

@@ -1,3 +1,5 @@
+//! What is watched before an API server that forgets, refuses and comes back.
+
 use std::sync::Mutex;
 
 use axum::Router;
