@@ -168,10 +168,14 @@ fn advised(advice: &MemoryAdvice) -> String {
 fn rule_said(RuleSaid { rule, said }: &RuleSaid) -> String {
     match said {
         Said::Sizes => format!("{rule} has a size for every vertex"),
-        Said::Replicas(Replicas { current, wanted, ratio, reading: _ }) => {
+        Said::Replicas(Replicas { current, wanted, ratio, reading: _, limits }) => {
             let ratio = ratio
                 .map_or_else(String::new, |ratio| format!(", its metric is at {ratio:.2} of the target"));
-            format!("{rule} wants {wanted} TaskManagers of {current}{ratio}")
+            let limits: String = limits
+                .iter()
+                .map(|limit| format!(", {:?}: {} -> {}", limit.by, limit.before, limit.after))
+                .collect();
+            format!("{rule} wants {wanted} TaskManagers of {current}{ratio}{limits}")
         }
         Said::Off => format!("{rule} is off"),
         Said::Silent { why, since } => format!("{rule} is silent since {since}: {why}; nothing shrinks"),

@@ -7,7 +7,7 @@ use super::clock;
 use super::report::Trouble;
 use crate::model::Observation;
 use crate::observe::flink::Poller;
-use crate::observe::kubernetes::{Target, Watch};
+use crate::observe::kubernetes::{Besides, Target, Watch};
 use crate::policy::{AutoscalerSpec, Policy, Rule};
 
 /// The workload of one job.
@@ -28,11 +28,14 @@ impl Workload {
         reach: &Reach,
     ) -> Option<Self> {
         let workload = spec.workload.as_ref()?;
-        let with_usage = policy.spec.rules.iter().any(|rule| matches!(rule, Rule::Resource(_)));
+        let besides = Besides {
+            usage: policy.spec.rules.iter().any(|rule| matches!(rule, Rule::Resource(_))),
+            room: policy.spec.limits.cluster_capacity,
+        };
         let watch = match reach {
             Ok((client, default)) => {
                 let target = Target::new(client.clone(), namespace.unwrap_or(default), workload);
-                Ok(Watch::begin(target, with_usage))
+                Ok(Watch::begin(target, besides, clock::now))
             }
             Err(why) => Err(why.clone()),
         };
@@ -57,6 +60,7 @@ impl Workload {
                     poller.refresh_slots();
                 }
                 snapshot.around.workload = Some(workload);
+                snapshot.around.room = self.watch.as_ref().ok().and_then(Watch::room);
             }
             Err(detail) => {
                 if self.trouble.begins(now) {

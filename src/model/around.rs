@@ -18,6 +18,9 @@ pub struct Around {
     /// Why the workload that is named could not be looked at, in one line for people; `None` where it was, or none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload_unseen: Option<String>,
+    /// What the nodes have room for besides, where nodes may be looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub room: Option<Room>,
     /// What the TaskManagers use of their memory, when it was last read: about once a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Box<Memory>>,
@@ -29,9 +32,23 @@ pub struct Around {
 impl Around {
     /// Whether nothing was asked.
     pub fn is_empty(&self) -> bool {
-        let Self { workload, workload_unseen, memory, queries } = self;
-        workload.is_none() && workload_unseen.is_none() && memory.is_none() && queries.is_empty()
+        let Self { workload, workload_unseen, room, memory, queries } = self;
+        workload.is_none()
+            && workload_unseen.is_none()
+            && room.is_none()
+            && memory.is_none()
+            && queries.is_empty()
     }
+}
+
+/// How many pods more, like those of the workload, could be scheduled on the nodes there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Room {
+    /// When the nodes were looked at, by Tidegate's clock.
+    pub at: Timestamp,
+    /// Pods that would still find a place, besides those that have one.
+    pub pods: u32,
 }
 
 /// What TaskManagers use of their memory, in bytes: of each number that of the one that has the most of it. On a cluster of

@@ -15,7 +15,7 @@ mod units;
 
 pub use around::{
     Amount, Answer, Around, Container, Memory, MemoryPools, Phase, Pod, Ready, ReadyStatus, Registered,
-    Removes, Scalable, TaskManager, Workload,
+    Removes, Room, Scalable, TaskManager, Workload,
 };
 pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, VertexId};

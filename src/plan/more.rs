@@ -11,6 +11,9 @@ use crate::policy;
 /// the backlog that grows meanwhile, takes one rescale. Longer, and a load that keeps rising would be waited for again and again.
 const MORE_WITHIN: Duration = Duration::from_mins(1);
 
+/// The nodes are looked at every half minute; what is older than several of these says nothing of now.
+const ROOM_FRESH: Duration = Duration::from_mins(2);
+
 /// TaskManagers that were asked for and are not all there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Awaited {
@@ -68,15 +71,27 @@ impl Maker<'_> {
         if self.growth().is_some_and(is_enough) {
             return now();
         }
-        let room = self.ledger.scaling.room(self.now).map(|room| room.max(slots.taskmanagers));
-        let (most, by) = match (most, room) {
-            (Some(most), Some(room)) if room < most => (room, LimitedBy::NoRoom),
-            (None, Some(room)) => (room, LimitedBy::NoRoom),
-            (Some(most), _) => (most, LimitedBy::Slots),
-            (None, None) => return (None, LimitedBy::Slots),
+        let found_out = self.ledger.scaling.room(self.now).map(|room| (room, LimitedBy::NoRoom));
+        let limits = [most.map(|most| (most, LimitedBy::Slots)), found_out, self.capacity()];
+        let Some((most, by)) = limits.into_iter().flatten().min_by_key(|(most, _)| *most) else {
+            return (None, LimitedBy::Slots);
         };
+        // Those that are there are there, whatever there is room for.
+        let most = if by == LimitedBy::Slots { most } else { most.max(slots.taskmanagers) };
         let reach = most.saturating_mul(per).saturating_sub(slots::of_others(slots, self.own()));
         (Some(reach), by)
+    }
+
+    /// The TaskManagers that find a place on the nodes there are: those that have one, and as many more as there is room for.
+    fn capacity(&self) -> Option<(u32, LimitedBy)> {
+        let around = &self.snapshot.around;
+        let (Some(room), Some(workload)) = (around.room, &around.workload) else { return None };
+        if !self.policy.spec.limits.cluster_capacity || self.now.since(room.at) > ROOM_FRESH {
+            return None;
+        }
+        let placed = workload.pods.iter().filter(|pod| pod.is_alive() && pod.unschedulable.is_none()).count();
+        let placed = u32::try_from(placed).unwrap_or(u32::MAX);
+        Some((placed.saturating_add(room.pods), LimitedBy::ClusterCapacity))
     }
 
     /// The same plan with the TaskManagers that it needs first, where it does.
@@ -121,7 +136,15 @@ impl Maker<'_> {
         let room = self.ledger.scaling.room(self.now).map(|room| room.max(source.workload.replicas));
         // Where the last ones find no place, the next will not.
         let stuck = self.growth().filter(|_| why_missing(source).is_some()).map(|growth| growth.to);
-        let most = self.most_replicas().into_iter().chain(room).chain(stuck).min().unwrap_or(u32::MAX);
+        let capacity = self.capacity().map(|(most, _)| most.max(source.workload.replicas));
+        let most = self
+            .most_replicas()
+            .into_iter()
+            .chain(room)
+            .chain(capacity)
+            .chain(stuck)
+            .min()
+            .unwrap_or(u32::MAX);
         for_slots.max(least).min(most)
     }
 }
@@ -131,4 +154,40 @@ fn why_missing(source: Source<'_>) -> Option<String> {
     let unschedulable =
         || source.workload.pods.iter().filter(|pod| pod.is_alive()).find_map(|pod| pod.unschedulable.clone());
     source.scalable.refused.clone().or_else(unschedulable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{made, short, slots};
+    use super::*;
+    use crate::model::{Removes, Room};
+    use crate::policy::testing::{START, policy, workload};
+
+    /// Four TaskManagers of one slot each, on nodes that have room for so many more: the nine slots that are needed are nine of
+    /// them.
+    #[test]
+    fn the_nodes_limit_what_is_asked_for_where_they_are_to_be_minded() {
+        use LimitedBy::ClusterCapacity;
+        let fresh = START;
+        let stale = START - ROOM_FRESH - Duration::from_secs(1);
+        for (is_minded, room, to, limits) in [
+            (true, Some((fresh, 100)), Some(9), &[][..]),
+            (true, Some((fresh, 2)), Some(6), &[ClusterCapacity, ClusterCapacity]),
+            (true, Some((fresh, 0)), None, &[ClusterCapacity, ClusterCapacity]),
+            (true, Some((stale, 2)), Some(9), &[]),
+            (true, None, Some(9), &[]),
+            (false, Some((fresh, 2)), Some(9), &[]),
+        ] {
+            let (mut job, mut policy) = (short(), policy());
+            policy.spec.limits.cluster_capacity = is_minded;
+            let scalable = Scalable { removes: Removes::LowestCost, refused: None, registered: None };
+            job.snapshot.slots = Some(slots(4, 4));
+            job.snapshot.around.workload = Some(Workload { scalable: Some(scalable), ..workload(4, 1000) });
+            job.snapshot.around.room = room.map(|(at, pods)| Room { at, pods });
+            let (made, trail) = made(&job, &policy);
+            let scale = made.and_then(|made| made.plan.scale).map(|scale| scale.to);
+            let trail: Vec<_> = trail.into_iter().map(|limit| limit.by).collect();
+            assert_eq!((scale, &trail[..]), (to, limits), "minded: {is_minded}, room {room:?}");
+        }
+    }
 }

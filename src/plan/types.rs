@@ -156,6 +156,8 @@ pub enum LimitedBy {
     Slots,
     /// There was no room for more TaskManagers lately.
     NoRoom,
+    /// What the nodes of the cluster have room for.
+    ClusterCapacity,
     /// The quota of CPU and memory.
     Quota,
     /// What the scale-down window needed at its most.

@@ -34,7 +34,7 @@ mod when;
 pub use memory::{MemoryAdvice, MemoryJob, MemoryNeed, MemorySizes, advise};
 pub use proposal::{Ceiling, Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
-pub use said::{Replicas, RuleSaid, Said, Silence};
+pub use said::{Replicas, ReplicasLimit, ReplicasLimitedBy, RuleSaid, Said, Silence};
 pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, ScheduleWindow, Zone, ZoneError};
 pub use span::{Span, SpanError};
 pub use spec::{

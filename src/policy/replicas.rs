@@ -2,10 +2,10 @@
 
 use std::cmp::Ordering;
 
-use super::hpa::{Metric, Proposal as Asks, Tolerance};
-use super::said::{Asked, Context, Replicas, Said, Silence};
+use super::hpa::{Basis, Metric, Proposal as Asks, Tolerance};
+use super::said::{Asked, Context, Replicas, ReplicasLimit, ReplicasLimitedBy, Said, Silence};
 use super::{Policy, Proposal, ReplicaBounds, Rule, Want, Why};
-use crate::model::{Parallelism, Phase, Pod, Timestamp};
+use crate::model::{Parallelism, Phase, Pod, Reading, Snapshot, Timestamp};
 
 /// The replicas that were asked for, and those that there are.
 fn replicas(context: &Context<'_>) -> Result<(u32, u32), Silence> {
@@ -37,11 +37,35 @@ pub(super) fn ask(metric: &Metric<'_>, context: &Context<'_>) -> Asked {
     let asks = metric
         .propose(current, observed, tolerance)
         .map_err(|failure| Silence::NoValue { detail: failure.to_string() })?;
-    let Asks { replicas, ratio, reading, .. } = asks;
-    let ReplicaBounds { min, max } = context.policy.replicas;
-    let wanted = replicas.min(max.unwrap_or(u32::MAX)).max(min.unwrap_or(0));
-    let said = Replicas { current, wanted, ratio, reading };
+    let (wanted, limits) = limited(&asks, observed, context.policy.replicas);
+    let said = Replicas { current, wanted, ratio: asks.ratio, reading: asks.reading, limits };
     Ok((sizes(current, wanted, context), Some(said)))
+}
+
+/// What a metric asks for within the bounds, and what changed the number since the metric was divided by its target.
+fn limited(asks: &Asks, observed: u32, bounds: ReplicaBounds) -> (u32, Vec<ReplicasLimit>) {
+    let mut limits = Vec::new();
+    let mut limit = |by, before: u32, after: u32| {
+        if before != after {
+            limits.push(ReplicasLimit { by, before, after });
+        }
+        after
+    };
+    let by = match asks.basis {
+        Basis::Ratio => None,
+        Basis::WithinTolerance => Some(ReplicasLimitedBy::Tolerance),
+        Basis::Corrected | Basis::HeldForUnmeasured => Some(ReplicasLimitedBy::UnmeasuredPods),
+    };
+    let mut wanted = asks.replicas;
+    if let (Some(by), Some(ratio)) = (by, asks.ratio) {
+        // As the HPA rounds: up.
+        let by_ratio = Parallelism::ceil(ratio * f64::from(observed)).get();
+        wanted = limit(by, by_ratio, wanted);
+    }
+    let ReplicaBounds { min, max } = bounds;
+    wanted = limit(ReplicasLimitedBy::MaxReplicas, wanted, wanted.min(max.unwrap_or(u32::MAX)));
+    wanted = limit(ReplicasLimitedBy::MinReplicas, wanted, wanted.max(min.unwrap_or(0)));
+    (wanted, limits)
 }
 
 /// The least TaskManagers that there are to be: by the job's bounds, by an open window of a schedule, and by the rules that speak
@@ -69,6 +93,10 @@ fn basis(current: u32, context: &Context<'_>) -> u32 {
 /// Every vertex in the same proportion.
 fn sizes(current: u32, wanted: u32, context: &Context<'_>) -> Vec<Want> {
     let current = basis(current, context);
+    if wanted < current && fits(wanted, context) {
+        let stays = |v: &Reading| Want::unchanged(v.parallelism, Why::WithinBand);
+        return context.snapshot.vertices.iter().map(stays).collect();
+    }
     let why = match wanted.cmp(&current) {
         Ordering::Greater => Why::MetricAboveTarget,
         Ordering::Equal => Why::WithinBand,
@@ -78,6 +106,20 @@ fn sizes(current: u32, wanted: u32, context: &Context<'_>) -> Vec<Want> {
     vertices
         .map(|v| Want { wanted: part(v.parallelism, current, wanted), ..Want::unchanged(v.parallelism, why) })
         .collect()
+}
+
+/// Whether the job needs no more slots than so many TaskManagers of its workload have: it has shrunk already, and those that it
+/// let go of are still there. Its share of them would be a share of a share.
+fn fits(wanted: u32, context: &Context<'_>) -> bool {
+    let Snapshot { around, slots, graph, vertices, .. } = context.snapshot;
+    let Some(per) = slots.and_then(|slots| slots.per_taskmanager()).filter(|_| around.workload.is_some())
+    else {
+        return false;
+    };
+    let largest =
+        |members: &[usize]| members.iter().map(|&v| vertices[v].parallelism.get()).max().unwrap_or(0);
+    let own: u32 = graph.slot_sharing_groups().iter().map(|(_, members)| largest(members)).sum();
+    own <= wanted.saturating_mul(per)
 }
 
 /// Every vertex's share of so many TaskManagers.
@@ -93,5 +135,31 @@ fn part(now: Parallelism, current: u32, wanted: u32) -> Parallelism {
         _ => Parallelism::clamped(
             (u64::from(now.get()) * u64::from(wanted)).div_ceil(u64::from(current)).max(1),
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::hpa::Reading;
+    use super::*;
+
+    #[test]
+    fn what_changed_the_number_is_told_in_order() {
+        use ReplicasLimitedBy::{MaxReplicas, MinReplicas, Tolerance, UnmeasuredPods};
+        let bounds = ReplicaBounds { min: Some(3), max: Some(10) };
+        for (replicas, ratio, basis, wanted, limits) in [
+            (8, 1.6, Basis::Ratio, 8, &[][..]),
+            (5, 1.05, Basis::WithinTolerance, 5, &[(Tolerance, 6, 5)]),
+            (5, 1.0, Basis::WithinTolerance, 5, &[]),
+            (6, 1.6, Basis::Corrected, 6, &[(UnmeasuredPods, 8, 6)]),
+            (5, 0.4, Basis::HeldForUnmeasured, 5, &[(UnmeasuredPods, 2, 5)]),
+            (15, 3.0, Basis::Ratio, 10, &[(MaxReplicas, 15, 10)]),
+            (1, 0.2, Basis::Ratio, 3, &[(MinReplicas, 1, 3)]),
+        ] {
+            let asks = Asks { replicas, ratio: Some(ratio), basis, reading: Reading::Value(0) };
+            let (got, trail) = limited(&asks, 5, bounds);
+            let trail: Vec<_> = trail.iter().map(|limit| (limit.by, limit.before, limit.after)).collect();
+            assert_eq!((got, &trail[..]), (wanted, limits), "{basis:?} at {ratio}");
+        }
     }
 }

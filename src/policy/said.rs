@@ -86,7 +86,7 @@ pub enum Said {
 }
 
 /// How many TaskManagers a rule asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Replicas {
     /// How many there are.
@@ -97,6 +97,34 @@ pub struct Replicas {
     pub ratio: Option<f64>,
     /// What was measured.
     pub reading: hpa::Reading,
+    /// What changed the number on its way from the metric over its target, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub limits: Vec<ReplicasLimit>,
+}
+
+/// One limit that changed how many TaskManagers a rule asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplicasLimit {
+    /// What limited them.
+    pub by: ReplicasLimitedBy,
+    /// How many it would have been.
+    pub before: u32,
+    /// How many it became.
+    pub after: u32,
+}
+
+/// What changes how many TaskManagers a rule asks for; a closed list, fit for a metric label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum ReplicasLimitedBy {
+    /// The metric is within the tolerance around its target.
+    Tolerance,
+    /// Pods of unknown load were taken for idle or busy, whichever is the more cautious.
+    UnmeasuredPods,
+    /// The most TaskManagers, by the job's bounds.
+    MaxReplicas,
+    /// The least TaskManagers, by the job's bounds.
+    MinReplicas,
 }
 
 /// Why a rule cannot say anything; a closed list, fit for a metric label.

@@ -80,6 +80,7 @@ impl Surroundings {
         Around {
             workload: self.pods.map(|pods| self.workload(pods, self.replicas(slots), now)),
             workload_unseen: None,
+            room: None,
             memory: (self.heap.is_some() || self.gc.is_some())
                 .then(|| Box::new(self.taskmanager_memory(now))),
             queries: self.queries.iter().map(|(query, value)| (query.clone(), answer(*value))).collect(),

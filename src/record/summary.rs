@@ -232,6 +232,7 @@ pub fn limited(by: LimitedBy) -> &'static str {
         LimitedBy::MaxScaleDownFactor => "the rule's largest factor for scaling down",
         LimitedBy::Slots => "the slots that there are",
         LimitedBy::NoRoom => "there was no room for more TaskManagers lately",
+        LimitedBy::ClusterCapacity => "what the nodes have room for",
         LimitedBy::Quota => "the quota of CPU and memory",
         LimitedBy::ScaleDownWindow => "what it needed within the scale-down window",
         LimitedBy::RuleSilent => "a rule that cannot speak and might ask for more",

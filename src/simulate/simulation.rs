@@ -140,6 +140,13 @@ impl Simulation {
         &self.graph
     }
 
+    /// From now on the workload's pods use so much of CPU together, in thousandths of a core; nothing where there is no workload.
+    pub fn use_cpu(&mut self, together: i64) {
+        if let Some(pods) = &mut self.pods {
+            pods.use_cpu(together);
+        }
+    }
+
     /// From now on, an observer sees this around the job: pods and answers to queries, which the model knows nothing of.
     pub fn set_around(&mut self, around: Around) {
         self.around = around;

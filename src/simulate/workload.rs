@@ -10,6 +10,9 @@ use crate::model::{
     Workload,
 };
 
+/// metrics-server's own: use is measured over so long.
+const MEASURED_OVER: Duration = Duration::from_secs(15);
+
 /// What each pod requests: a core, in thousandths.
 const REQUESTED_CPU: i64 = 1000;
 
@@ -22,6 +25,8 @@ pub(super) struct Pods {
     alive: Vec<SimulatedPod>,
     /// Pods that were ever made: the number of the next one of a Deployment.
     made: u32,
+    /// What the TaskManagers use of CPU together, in thousandths of a core, where it is measured.
+    cpu: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -47,7 +52,7 @@ impl SimulatedPod {
 impl Pods {
     /// So many pods that run.
     pub(super) fn new(scenario: WorkloadScenario, replicas: u32, slots: u32) -> Self {
-        let mut pods = Self { scenario, slots, replicas, alive: Vec::new(), made: 0 };
+        let mut pods = Self { scenario, slots, replicas, alive: Vec::new(), made: 0, cpu: None };
         for _ in 0..replicas {
             pods.make();
         }
@@ -55,6 +60,11 @@ impl Pods {
             (pod.registers, pod.is_registered) = (Some(0), true);
         }
         pods
+    }
+
+    /// From now on the TaskManagers are measured to use so much of CPU together, in thousandths of a core.
+    pub(super) fn use_cpu(&mut self, together: i64) {
+        self.cpu = Some(together);
     }
 
     /// Replicas asked for.
@@ -132,16 +142,19 @@ impl Pods {
 
     /// The workload as an observer sees it.
     pub(super) fn view(&self, with_taskmanagers: bool, now: u64, at: Timestamp) -> Workload {
+        let each = self.cpu.map(|together| together / i64::from(self.registered().max(1)));
         let of_pod = |pod: &SimulatedPod| {
+            let used = each.filter(|_| pod.is_registered);
             let is_placed = pod.registers.is_some();
             let since = at - Duration::from_millis(now.saturating_sub(pod.registers.unwrap_or(now)));
             let status = if pod.is_registered { ReadyStatus::True } else { ReadyStatus::False };
-            let cpu = Amount { request: Some(REQUESTED_CPU), used: None };
+            let cpu = Amount { request: Some(REQUESTED_CPU), used };
             Pod {
                 name: self.name(pod),
                 phase: if is_placed { Phase::Running } else { Phase::Pending },
                 ready: Some(Ready { status, since }),
                 started: is_placed.then_some(since),
+                measured: used.map(|_| (at, MEASURED_OVER)),
                 unschedulable: (!is_placed)
                     .then(|| "0/3 nodes are available: 3 Insufficient cpu.".to_owned()),
                 containers: vec![Container { name: "taskmanager".to_owned(), cpu, ..Container::default() }],

@@ -7,6 +7,7 @@
 mod fault;
 mod matching;
 mod pod;
+mod room;
 mod seen;
 mod target;
 mod usage;
@@ -16,4 +17,4 @@ pub(crate) use fault::{Fault, in_time};
 pub(crate) use matching::matched;
 pub(crate) use pod::DELETION_COST;
 pub use target::Target;
-pub use watch::Watch;
+pub use watch::{Besides, Watch};

@@ -11,7 +11,7 @@ use super::matching::matched;
 use super::pod::{PodSeen, seen};
 use super::target::ScaleSeen;
 use super::usage::{self, Usage};
-use crate::model::{Removes, Scalable, Timestamp, Workload};
+use crate::model::{Removes, Room, Scalable, Timestamp, Workload};
 use crate::observe::flink::TaskManagers;
 
 /// What is known of a workload.
@@ -23,6 +23,10 @@ pub(super) struct Seen {
     /// What is the matter with the watch, in one line.
     pub(super) trouble: Option<String>,
     pub(super) usage: BTreeMap<String, Usage>,
+    /// What its pods are made from, where it says so.
+    pub(super) template: Option<core::PodSpec>,
+    /// What the nodes have room for besides, where that is wanted and may be known.
+    pub(super) room: Option<Room>,
     pods: BTreeMap<String, PodSeen>,
     /// Pods of a list that is not complete yet.
     listed: BTreeMap<String, PodSeen>,
@@ -80,6 +84,12 @@ impl Seen {
             scalable: Some(Scalable { removes, refused: self.refused.clone(), registered }),
         })
     }
+}
+
+/// What the pods of a workload are made from, where it is one of Kubernetes' own kinds.
+pub(super) fn template(object: &DynamicObject) -> Option<core::PodSpec> {
+    let spec = object.data.get("spec")?.get("template")?.get("spec")?;
+    serde_json::from_value(spec.clone()).ok()
 }
 
 /// Why no more pods are made, as a Deployment or a `ReplicaSet` says it.

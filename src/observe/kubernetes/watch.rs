@@ -12,10 +12,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::fault::{Fault, of_watch};
-use super::seen::{Seen, refused};
+use super::room;
+use super::seen::{Seen, refused, template};
 use super::target::Target;
 use super::usage;
-use crate::model::{Timestamp, Workload};
+use crate::model::{Room, Timestamp, Workload};
 use crate::observe::flink::TaskManagers;
 
 /// Where the watch cannot begin, it is tried again after this long.
@@ -28,6 +29,18 @@ const SCALE_EVERY: Duration = Duration::from_secs(10);
 /// metrics-server measures every 15 s.
 const USAGE_EVERY: Duration = Duration::from_secs(15);
 
+/// All nodes and pods of the cluster are listed for it: seldom enough for large clusters.
+const ROOM_EVERY: Duration = Duration::from_secs(30);
+
+/// What is wanted to be known besides the workload and its pods.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Besides {
+    /// What the pods use, as metrics-server measures it.
+    pub usage: bool,
+    /// What the nodes have room for.
+    pub room: bool,
+}
+
 /// A workload that is kept an eye on; no longer when this is dropped.
 pub struct Watch {
     target: Target,
@@ -36,11 +49,11 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Begins; `with_usage` where what the pods use is wanted too.
-    pub fn begin(target: Target, with_usage: bool) -> Self {
+    /// Begins; the clock tells when the nodes were looked at.
+    pub fn begin(target: Target, besides: Besides, clock: fn() -> Timestamp) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let task =
-            tokio::spawn(Watcher { target: target.clone(), seen: Arc::clone(&seen), with_usage }.run());
+        let watcher = Watcher { target: target.clone(), seen: Arc::clone(&seen), besides, clock };
+        let task = tokio::spawn(watcher.run());
         Self { target, seen, task }
     }
 
@@ -57,6 +70,11 @@ impl Watch {
     ) -> Result<Workload, String> {
         locked(&self.seen).workload(self.target.removes(), taskmanagers, at)
     }
+
+    /// What the nodes had room for when they were last looked at.
+    pub(crate) fn room(&self) -> Option<Room> {
+        locked(&self.seen).room
+    }
 }
 
 impl Drop for Watch {
@@ -72,7 +90,8 @@ fn locked(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 struct Watcher {
     target: Target,
     seen: Arc<Mutex<Seen>>,
-    with_usage: bool,
+    besides: Besides,
+    clock: fn() -> Timestamp,
 }
 
 impl Watcher {
@@ -99,7 +118,8 @@ impl Watcher {
             ticks
         };
         let (mut scale_due, mut usage_due) = (every(SCALE_EVERY), every(USAGE_EVERY));
-        if self.with_usage {
+        let mut room_due = every(ROOM_EVERY);
+        if self.besides.usage {
             self.read_usage(&selector).await;
         }
         loop {
@@ -114,7 +134,15 @@ impl Watcher {
                 },
                 Some(event) = object.next() => match event {
                     Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                        locked(&self.seen).refused = refused(&object);
+                        let is_first = {
+                            let mut seen = locked(&self.seen);
+                            seen.refused = refused(&object);
+                            seen.template = template(&object);
+                            seen.room.is_none()
+                        };
+                        if self.besides.room && is_first {
+                            self.read_room().await;
+                        }
                         if self.read_scale(&resource).await? != selector {
                             return Ok(());
                         }
@@ -124,7 +152,8 @@ impl Watcher {
                     Err(error) => tracing::debug!(error = of_watch(error), "the workload is not watched"),
                 },
                 _ = scale_due.tick() => if self.read_scale(&resource).await? != selector { return Ok(()) },
-                _ = usage_due.tick(), if self.with_usage => self.read_usage(&selector).await,
+                _ = usage_due.tick(), if self.besides.usage => self.read_usage(&selector).await,
+                _ = room_due.tick(), if self.besides.room => self.read_room().await,
             }
         }
     }
@@ -145,5 +174,19 @@ impl Watcher {
             BTreeMap::new()
         });
         locked(&self.seen).usage = usage;
+    }
+
+    /// Without the right to list nodes nothing is known of their room, and pods that find none are seen to be pending.
+    async fn read_room(&self) {
+        let template = locked(&self.seen).template.clone();
+        let Some(template) = template else { return };
+        let room = match room::read(&self.target, &template).await {
+            Ok(pods) => Some(Room { at: (self.clock)(), pods }),
+            Err(error) => {
+                tracing::debug!(%error, "what the nodes have room for is not known");
+                None
+            }
+        };
+        locked(&self.seen).room = room;
     }
 }

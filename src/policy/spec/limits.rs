@@ -27,6 +27,11 @@ pub struct Limits {
     /// TaskManagers that there are.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<Quota>,
+    /// Never ask for more TaskManagers than the nodes there are have room for, by the requests of their pods. Not where a cluster
+    /// autoscaler adds nodes for pods that wait: with this, none would. Needs the right to list nodes, and pods of all
+    /// namespaces; without it there is no such limit
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cluster_capacity: bool,
     /// How full the TaskManagers' memory may be for the job to shrink.
     pub memory_pressure: MemoryPressure,
     /// Which sizes of a vertex are preferred.
@@ -43,6 +48,7 @@ impl Default for Limits {
             rescales: Budget::default(),
             blackout: Vec::new(),
             quota: None,
+            cluster_capacity: false,
             memory_pressure: MemoryPressure::default(),
             alignment: Alignment::default(),
         }
