@@ -23,11 +23,11 @@ fn autoscaler() -> Json {
     definition::<FlinkAutoscaler>(
         "How one job is to be scaled, and what came of it.",
         &["fas"],
-        json!({
+        &json!({
             "spec": spec,
             "status": of::<FlinkAutoscalerStatus>(),
         }),
-        json!([
+        &json!([
             {"name": "Job", "type": "string", "jsonPath": ".status.job.name"},
             {"name": "Mode", "type": "string", "jsonPath": ".spec.mode"},
             {"name": "Current", "type": "integer", "jsonPath": ".status.current.replicas",
@@ -58,7 +58,7 @@ fn policy() -> Json {
     definition::<ScalingPolicy>(
         "How the right size is found, and what limits it; FlinkAutoscalers name it in their policyRef.",
         &[],
-        json!({
+        &json!({
             "spec": spec,
             "tests": {
                 "description": "What it is to do when, for `tidegate policy test`. Nothing in a cluster looks at them.",
@@ -66,7 +66,7 @@ fn policy() -> Json {
                 "items": {"type": "object", "x-kubernetes-preserve-unknown-fields": true},
             },
         }),
-        json!([{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]),
+        &json!([{"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"}]),
         None,
     )
 }
@@ -82,8 +82,8 @@ fn of<T: schemars::JsonSchema>() -> Json {
 fn definition<T: Resource<DynamicType = ()>>(
     about: &str,
     short: &[&str],
-    fields: Json,
-    columns: Json,
+    fields: &Json,
+    columns: &Json,
     subresources: Option<Json>,
 ) -> Json {
     let (kind, plural) = (T::kind(&()), T::plural(&()));

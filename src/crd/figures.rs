@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{LimitSeen, Numbers, Size};
 use crate::decide::{Decision, Verdict};
-use crate::model::{Graph, Parallelism, Snapshot, VertexId};
+use crate::model::{Graph, Parallelism, Snapshot, Vertex, VertexId};
 use crate::plan;
 use crate::record::State;
 
@@ -16,9 +16,9 @@ impl Names {
     pub(super) fn of(graph: &Graph) -> Self {
         let vertices = graph.vertices();
         let is_unique = |name: &str| vertices.iter().filter(|vertex| vertex.name == name).count() == 1;
-        let named = vertices.iter().map(|vertex| match is_unique(&vertex.name) {
-            true => (vertex.id, vertex.name.clone()),
-            false => (vertex.id, format!("{} ({})", vertex.name, vertex.id)),
+        let named = vertices.iter().map(|vertex| {
+            let Vertex { id, name, .. } = vertex;
+            (*id, if is_unique(name) { name.clone() } else { format!("{name} ({id})") })
         });
         Self(named.collect())
     }

@@ -7,7 +7,7 @@ use super::schema::{Schema, required};
 /// A rule in CEL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
-    rule: String,
+    cel: String,
     message: String,
     /// The field that is wrong when it does not hold, below the one that has the rule.
     field: Option<String>,
@@ -15,7 +15,7 @@ pub(super) struct Rule {
 
 impl Rule {
     pub(super) fn new(rule: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { rule: rule.into(), message: message.into(), field: None }
+        Self { cel: rule.into(), message: message.into(), field: None }
     }
 
     fn at(self, field: &str) -> Self {
@@ -23,7 +23,7 @@ impl Rule {
     }
 
     pub(super) fn into_json(self) -> Json {
-        let mut json = json!({"rule": self.rule, "message": self.message});
+        let mut json = json!({"rule": self.cel, "message": self.message});
         if let Some(field) = self.field {
             json["fieldPath"] = field.into();
         }

@@ -84,12 +84,13 @@ impl Report {
             say!(debug);
         }
         match outcome {
-            Outcome::Applied => match summary.replicas {
-                Some((from, to)) => {
-                    info!(from, to, "Kubernetes was asked for another number of TaskManagers")
+            Outcome::Applied => {
+                if let Some((from, to)) = summary.replicas {
+                    info!(from, to, "Kubernetes was asked for another number of TaskManagers");
+                } else {
+                    info!(sizes = summary.sizes(), "Flink was asked for another size");
                 }
-                None => info!(sizes = summary.sizes(), "Flink was asked for another size"),
-            },
+            }
             Outcome::Superseded { detail } | Outcome::RolledBack { detail } | Outcome::Failed { detail } => {
                 warn!(outcome = outcome.kind(), "{detail}");
             }

@@ -49,11 +49,9 @@ async fn overlay(path: &str, namespace: &str) -> Result<String> {
     let text: Vec<String> = documents
         .map(|one| {
             let own = one.replace("namespace: tidegate", &format!("namespace: {namespace}"));
-            match one.contains("kind: Cluster") {
-                // Outside of namespaces, the names are everybody's.
-                true => own.replace("name: tidegate-", &format!("name: {namespace}-")),
-                false => own,
-            }
+            // Outside of namespaces, the names are everybody's.
+            let is_everybodys = one.contains("kind: Cluster");
+            if is_everybodys { own.replace("name: tidegate-", &format!("name: {namespace}-")) } else { own }
         })
         .collect();
     Ok(text.join("\n---\n"))

@@ -139,7 +139,7 @@ fn says_what_an_hpa_would_say() {
         told.decision.limits = vec![Limit { vertex, by, before, after }];
         told
     };
-    for (told, expected) in [
+    for (told, expected) in vec![
         (Told::of(&well(), policy()), "+ReadyForNewScale +ValidMetricFound -DesiredWithinRange"),
         (Told::of(&short(), policy()), "+SucceededRescale +ValidMetricFound -DesiredWithinRange"),
         (

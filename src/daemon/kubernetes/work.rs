@@ -55,13 +55,14 @@ impl Begin {
     /// Works until `stop` is true; `None` when that came before there was a state.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) -> Option<Ended> {
         let Self { key, policy, poller, workload, carried, place, listener, mut journal, delay } = self;
-        let (keeper, state) = match carried {
-            Some(carried) => carried,
-            None => tokio::select! {
+        let (keeper, state) = if let Some(carried) = carried {
+            carried
+        } else {
+            tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => return None,
                 taken = place.take_over(&key) => taken,
-            },
+            }
         };
         if let Some(journal) = &mut journal
             && let Err(error) = journal.begin(clock::now(), &policy, &state)

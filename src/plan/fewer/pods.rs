@@ -147,9 +147,9 @@ mod tests {
     #[test]
     fn only_what_runs_nothing_goes() {
         use Removes::{HighestOrdinal, LowestCost};
-        let busy = |pod: &str| Some(Clinging::Busy { pod: pod.to_owned() });
         type Row<'a> =
             (&'a str, Removes, u32, &'a [&'a str], Option<u32>, u32, &'a [&'a str], Option<Clinging>);
+        let busy = |pod: &str| Some(Clinging::Busy { pod: pod.to_owned() });
         let rows: [Row<'_>; 14] = [
             ("an idle one", LowestCost, 2, &["4", "0"], Some(0), 1, &["tm-1"], None),
             ("wherever it is", LowestCost, 3, &["0", "4", "1"], Some(0), 1, &["tm-0"], None),

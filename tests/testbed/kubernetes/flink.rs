@@ -93,7 +93,10 @@ impl<'a> Flink<'a> {
 }
 
 fn manifests(namespace: &Namespace, options: &Options) -> String {
-    let config: String = options.config.iter().map(|(key, value)| format!("    {key}: {value}\n")).collect();
+    let config = options
+        .config
+        .iter()
+        .fold(String::new(), |lines, (key, value)| lines + &format!("    {key}: {value}\n"));
     // Flink 1.20 reads the new name, too, but as the YAML that it then has to be.
     let file = if options.version.starts_with("1.") { "flink-conf.yaml" } else { "config.yaml" };
     MANIFESTS

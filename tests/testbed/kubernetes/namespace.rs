@@ -139,9 +139,9 @@ impl Namespace {
     /// Sends a signal (`KILL`, `STOP`) to each process of a program in a pod. Nothing in the pod is asked, so that a
     /// crash and a hang look to the cluster as they do.
     pub async fn signal(&self, pod: &str, program: &str, signal: &str) -> Result<()> {
-        let node = self.node.context("this cluster has no node")?;
+        self.node.context("this cluster has no node")?;
         let uid = self.api::<Pod>().get(pod).await?.metadata.uid.context("a pod without a uid")?;
-        node.signal(&uid, program, signal)
+        Node::signal(&uid, program, signal)
     }
 
     async fn run(&self, arguments: &[&str], input: &str) -> Result<String> {

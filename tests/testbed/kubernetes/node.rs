@@ -79,7 +79,7 @@ impl Node {
     }
 
     /// Sends a signal to each process of a program in a pod, as the kernel itself would: nothing in the pod is asked.
-    pub(super) fn signal(self, pod_uid: &str, program: &str, signal: &str) -> Result<()> {
+    pub(super) fn signal(pod_uid: &str, program: &str, signal: &str) -> Result<()> {
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc")? {
             let path = entry?.path();

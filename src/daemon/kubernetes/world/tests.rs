@@ -49,13 +49,12 @@ async fn answer(State(server): State<Arc<Forgetful>>, request: Request) -> Respo
     if is_watch {
         return Body::from_stream(stream::pending::<Result<Vec<u8>, std::io::Error>>()).into_response();
     }
-    let names: &[&str] = match path.contains("flinkautoscalers") {
-        true => {
-            let mut lists = server.lists.lock().expect("nobody panicked");
-            *lists += 1;
-            if *lists == 1 { &["one"] } else { &["one", "two"] }
-        }
-        false => &[],
+    let names: &[&str] = if path.contains("flinkautoscalers") {
+        let mut lists = server.lists.lock().expect("nobody panicked");
+        *lists += 1;
+        if *lists == 1 { &["one"] } else { &["one", "two"] }
+    } else {
+        &[]
     };
     let version = names.len().max(1).to_string();
     let item = |name: &&str| {
