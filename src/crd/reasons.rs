@@ -194,6 +194,7 @@ fn cuts_off(by: LimitedBy) -> bool {
         | LimitedBy::Partitions
         | LimitedBy::Slots
         | LimitedBy::NoRoom
+        | LimitedBy::ClusterCapacity
         | LimitedBy::Quota
         | LimitedBy::ScheduleCeiling
         | LimitedBy::ScaleUpLimit
