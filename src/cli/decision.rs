@@ -171,10 +171,9 @@ fn rule_said(RuleSaid { rule, said }: &RuleSaid) -> String {
         Said::Replicas(Replicas { current, wanted, ratio, reading: _, limits }) => {
             let ratio = ratio
                 .map_or_else(String::new, |ratio| format!(", its metric is at {ratio:.2} of the target"));
-            let limits: String = limits
-                .iter()
-                .map(|limit| format!(", {:?}: {} -> {}", limit.by, limit.before, limit.after))
-                .collect();
+            let limits = limits.iter().fold(String::new(), |said, limit| {
+                said + &format!(", {:?}: {} -> {}", limit.by, limit.before, limit.after)
+            });
             format!("{rule} wants {wanted} TaskManagers of {current}{ratio}{limits}")
         }
         Said::Off => format!("{rule} is off"),

@@ -185,9 +185,9 @@ mod tests {
             job.snapshot.around.workload = Some(Workload { scalable: Some(scalable), ..workload(4, 1000) });
             job.snapshot.around.room = room.map(|(at, pods)| Room { at, pods });
             let (made, trail) = made(&job, &policy);
-            let scale = made.and_then(|made| made.plan.scale).map(|scale| scale.to);
+            let asked = made.and_then(|made| made.plan.scale).map(|scale| scale.to);
             let trail: Vec<_> = trail.into_iter().map(|limit| limit.by).collect();
-            assert_eq!((scale, &trail[..]), (to, limits), "minded: {is_minded}, room {room:?}");
+            assert_eq!((asked, &trail[..]), (to, limits), "minded: {is_minded}, room {room:?}");
         }
     }
 }

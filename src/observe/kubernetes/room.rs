@@ -114,6 +114,7 @@ mod tests {
         serde_json::from_value(value).expect("as Kubernetes writes it")
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "rows are easier to read without a reference each")]
     fn node(name: &str, cpu: &str, memory: &str, pods: &str, spec: Value) -> Node {
         of(json!({
             "metadata": {"name": name}, "spec": spec,

@@ -97,7 +97,7 @@ struct Watcher {
 impl Watcher {
     async fn run(self) {
         loop {
-            let Err(fault) = self.watch().await else { continue };
+            let Err(fault) = Box::pin(self.watch()).await else { continue };
             locked(&self.seen).trouble = Some(fault.to_string());
             sleep(AGAIN_AFTER).await;
         }
