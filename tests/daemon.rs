@@ -347,8 +347,8 @@ async fn killed_after_asking_it_does_not_ask_again() -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn killed_before_asking_it_waits_and_then_takes_it_back() -> Result<()> {
+/// A daemon that was killed after it had written down that it would ask, and before it did.
+async fn killed_before_asking() -> Result<Bed> {
     let mut bed = Bed::new().await?;
     bed.proxy.set(SLOW).await?;
     let daemon = bed.daemon()?;
@@ -357,23 +357,35 @@ async fn killed_before_asking_it_waits_and_then_takes_it_back() -> Result<()> {
     daemon.signal("KILL")?;
     daemon.ends().await?;
     assert_eq!(bed.changes(), 0);
-
     bed.proxy.set(Fault::None).await?;
-    let mut daemon = bed.daemon()?;
-    daemon.says("a rescale has been under way since").await?;
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    daemon.stops().await?;
-    assert_eq!(bed.changes(), 0, "it may still come about");
+    Ok(bed)
+}
 
-    make_overdue(&bed.state_dir())?;
+/// How the rescales ended, after a daemon has said all this.
+async fn ends(bed: &mut Bed, says: &[&str]) -> Result<Vec<RescaleEnd>> {
     let mut daemon = bed.daemon()?;
-    daemon.says("RolledBack").await?;
-    daemon.says("Flink was asked for another size").await?;
-    daemon.says(SETTLED).await?;
+    for words in says {
+        daemon.says(words).await?;
+    }
     daemon.stops().await?;
-    let ends: Vec<_> = bed.state()?.ledger.rescales.iter().map(|rescale| rescale.end).collect();
-    assert_eq!(ends, [RescaleEnd::TimedOut, RescaleEnd::Done]);
     bed.journal()?;
+    Ok(bed.state()?.ledger.rescales.iter().map(|rescale| rescale.end).collect())
+}
+
+#[tokio::test]
+async fn killed_before_asking_it_asks_once_when_it_is_back() -> Result<()> {
+    let mut bed = killed_before_asking().await?;
+    assert_eq!(ends(&mut bed, &[SETTLED]).await?, [RescaleEnd::Done]);
+    assert_eq!(bed.changes(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn killed_before_asking_and_back_late_it_decides_anew() -> Result<()> {
+    let mut bed = killed_before_asking().await?;
+    make_overdue(&bed.state_dir())?;
+    let says = ["RolledBack", "Flink was asked for another size", SETTLED];
+    assert_eq!(ends(&mut bed, &says).await?, [RescaleEnd::TimedOut, RescaleEnd::Done]);
     Ok(())
 }
 
@@ -381,7 +393,8 @@ async fn killed_before_asking_it_waits_and_then_takes_it_back() -> Result<()> {
 fn make_overdue(state_dir: &Path) -> Result<()> {
     let store = Store::open(state_dir)?;
     let mut state = store.load("orders")?.context("there is a state")?;
-    state.ledger.attempt.as_mut().context("a rescale is under way")?.deadline = Timestamp::from_millis(0);
+    let attempt = state.ledger.attempt.as_mut().context("a rescale is under way")?;
+    (attempt.at, attempt.deadline) = (Timestamp::from_millis(0), Timestamp::from_millis(0));
     store.stage("orders", &state)?;
     Ok(store.commit()?)
 }

@@ -196,7 +196,8 @@ impl Job {
         }
         self.resumes = false;
         let attempt = self.state.ledger.attempt.as_ref()?;
-        if self.policy.mode != Mode::Auto || !self.poller.client().may_change() {
+        let acts = self.policy.mode == Mode::Auto && self.policy.rivals.is_empty();
+        if !acts || !self.poller.client().may_change() {
             return None;
         }
         let outcome = act::take_up(self.poller.client(), attempt, clock::now()).await?;
