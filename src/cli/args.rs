@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::output::Output;
-use crate::policy::Span;
+use crate::policy::{PrometheusRef, Span};
 
 /// The form of what is printed.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -28,6 +28,21 @@ impl StateArgs {
     /// The directory of the journals.
     pub(super) fn journals(&self) -> PathBuf {
         self.journal_dir.clone().unwrap_or_else(|| self.state_dir.join("journal"))
+    }
+}
+
+/// The Prometheus of those who name none.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct PrometheusArgs {
+    /// The Prometheus that `prometheus` rules ask, where a FlinkAutoscaler has no `spec.prometheus` of its own
+    #[arg(long, value_name = "URL", env = "TIDEGATE_PROMETHEUS")]
+    prometheus: Option<String>,
+}
+
+impl PrometheusArgs {
+    /// Where it is; whether it can be used is seen when it is first asked for.
+    pub(super) fn server(&self) -> Option<PrometheusRef> {
+        self.prometheus.as_ref().map(PrometheusRef::at)
     }
 }
 

@@ -7,16 +7,18 @@ use anyhow::anyhow;
 use tokio::task::JoinSet;
 use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
-use super::args::{OutputArgs, span};
+use super::args::{OutputArgs, PrometheusArgs, span};
 use super::decision::{Told, memory};
 use super::exit::{Exit, Failure, OrExit as _};
 use super::files;
 use super::run::runtime;
+use crate::config::Autoscaler;
 use crate::daemon::{clock, full_name};
 use crate::decide::{Decision, Verdict};
 use crate::guard::Hold;
 use crate::model::{Missed, MissedWhy, Observation};
 use crate::observe::flink::{FlinkClient, Poller};
+use crate::observe::prometheus::{Queries, Servers, Whose};
 use crate::policy::{AutoscalerSpec, FlinkRef, Mode, Policy, Span};
 use crate::record::State;
 use crate::signals::{Signals, Trend};
@@ -66,6 +68,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", conflicts_with = "config")]
     token_file: Option<String>,
     #[command(flatten)]
+    prometheus: PrometheusArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
@@ -74,6 +78,7 @@ struct Watch {
     name: String,
     flink: FlinkRef,
     policy: Policy,
+    queries: Option<Queries>,
 }
 
 /// What came of watching it.
@@ -123,6 +128,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
 }
 
 fn jobs(args: Args) -> Result<Vec<Watch>, Failure> {
+    let (mut servers, server) = (Servers::default(), args.prometheus.server());
     let Some(url) = args.flink else {
         let config = files::config(&args.config, args.policy_dir.as_deref())?;
         let mut watches: Vec<Watch> = config
@@ -131,12 +137,15 @@ fn jobs(args: Args) -> Result<Vec<Watch>, Failure> {
             .filter(|autoscaler| {
                 args.job.as_ref().is_none_or(|job| *job == autoscaler.name || *job == full_name(autoscaler))
             })
-            .map(|autoscaler| Watch {
-                name: full_name(&autoscaler),
-                flink: autoscaler.spec.flink,
-                policy: autoscaler.policy,
+            .map(|autoscaler| {
+                let name = full_name(&autoscaler);
+                let Autoscaler { name: own_name, namespace, spec, policy } = autoscaler;
+                let named = spec.prometheus.as_ref().or(server.as_ref());
+                let whose = Whose::of(&spec, &own_name, namespace.as_deref());
+                let queries = servers.queries(named, &policy, whose).or_exit(Exit::Usage)?;
+                Ok(Watch { name, flink: spec.flink, policy, queries })
             })
-            .collect();
+            .collect::<Result<_, Failure>>()?;
         if let (true, Some(job)) = (watches.is_empty(), &args.job) {
             return Err(anyhow!("no FlinkAutoscaler of the configuration is called {job:?}"))
                 .or_exit(Exit::Usage);
@@ -159,22 +168,28 @@ fn jobs(args: Args) -> Result<Vec<Watch>, Failure> {
     let autoscaler =
         AutoscalerSpec { flink: flink.clone(), mode: Mode::Recommend, ..AutoscalerSpec::default() };
     let policy = Policy::new(&autoscaler, files::policy(&args.policy)?);
-    Ok(vec![Watch { name: args.job.unwrap_or_else(|| flink.url.clone()), flink, policy }])
+    let queries = servers.queries(server.as_ref(), &policy, Whose::default()).or_exit(Exit::Usage)?;
+    Ok(vec![Watch { name: args.job.unwrap_or_else(|| flink.url.clone()), flink, policy, queries }])
 }
 
 impl Watch {
     /// Watches until there is enough to go by, for `length` at the most.
     async fn run(self, length: Duration) -> Result<Watched, Failure> {
-        let Self { name, flink, policy } = self;
+        let Self { name, flink, policy, mut queries } = self;
         let client = FlinkClient::new(&flink).or_exit(Exit::Usage)?;
         let (mut poller, mut state) = (Poller::new(client, &flink).watching_memory(), State::default());
         let until = Instant::now() + length;
         let mut last: Option<Decision> = None;
         loop {
             let next = Instant::now() + policy.poll.get();
-            let Ok(observation) = timeout_at(until.max(next), poller.observe(clock::now)).await else {
-                break;
+            let poll = poller.observe(clock::now);
+            let observation = async {
+                match &mut queries {
+                    Some(queries) => queries.beside(poll, clock::now).await,
+                    None => poll.await,
+                }
             };
+            let Ok(observation) = timeout_at(until.max(next), observation).await else { break };
             if let (Observation::Missed(missed), None) = (&observation, &last) {
                 return Err(not_there(missed));
             }

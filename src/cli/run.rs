@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::StateArgs;
+use super::args::{PrometheusArgs, StateArgs};
 use super::exit::{Exit, Failure, OrExit as _};
 use super::files;
 use crate::daemon::journal_file::Keep;
 use crate::daemon::kubernetes::{self, ControllerError, Scope};
 use crate::daemon::store::StoreError;
 use crate::daemon::{Options, RunError, run as daemon};
+use crate::policy::PrometheusRef;
 
 /// Scale the jobs of configuration files, or of FlinkAutoscaler objects, until told to stop
 ///
@@ -46,6 +47,8 @@ pub(super) struct Args {
     /// Complete journals that are kept of each job
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     journal_files: u32,
+    #[command(flatten)]
+    prometheus: PrometheusArgs,
     /// Decide and say so only, whatever the files or the objects say
     #[arg(long)]
     dry_run: bool,
@@ -85,6 +88,7 @@ impl ClusterArgs {
         policies: Option<&Path>,
         dry_run: bool,
         journals: Option<(PathBuf, Keep)>,
+        prometheus: Option<PrometheusRef>,
     ) -> Result<kubernetes::Options, Failure> {
         let scope = match &self.namespace[..] {
             [] => None,
@@ -106,6 +110,7 @@ impl ClusterArgs {
             lease_namespace: self.lease_namespace,
             identity: self.identity,
             journals,
+            prometheus,
         })
     }
 }
@@ -132,17 +137,18 @@ impl Daemon {
 }
 
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
-    let (policies, dry_run) = (args.policy_dir.as_deref(), args.dry_run);
+    let (policies, dry_run, prometheus) =
+        (args.policy_dir.as_deref(), args.dry_run, args.prometheus.server());
     let keep = Keep { bytes: args.journal_size << 20, files: args.journal_files };
     let daemon = if args.cluster.kubernetes {
         let journals = args.state.journal_dir.map(|dir| (dir, keep));
-        Daemon::Kubernetes(Box::new(args.cluster.options(policies, dry_run, journals)?))
+        Daemon::Kubernetes(Box::new(args.cluster.options(policies, dry_run, journals, prometheus)?))
     } else {
         let config = files::config(&args.config, policies)?;
         let journal_dir = (!args.no_journal).then(|| args.state.journals());
         Daemon::Files(
             Box::new(config),
-            Options { journal_dir, state_dir: args.state.state_dir, keep, dry_run },
+            Options { journal_dir, state_dir: args.state.state_dir, keep, prometheus, dry_run },
         )
     };
     runtime()?.block_on(async {
@@ -162,7 +168,10 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
 fn exit_of(error: &RunError) -> Exit {
     match error {
         RunError::Task(_) | RunError::Store(StoreError::Write { .. }) => Exit::Failed,
-        RunError::Store(_) | RunError::Journal { .. } | RunError::Flink { .. } => Exit::Usage,
+        RunError::Store(_)
+        | RunError::Journal { .. }
+        | RunError::Flink { .. }
+        | RunError::Prometheus { .. } => Exit::Usage,
     }
 }
 

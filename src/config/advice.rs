@@ -9,6 +9,7 @@ use crate::model::Timestamp;
 use crate::policy::hpa::SelectPolicy;
 use crate::policy::{
     AutoscalerSpec, Fallback, ObservedOr, PolicySpec, Rule, ScalingRules, Schedule, Span, Throughput,
+    Variable,
 };
 
 /// One thing that is unwise.
@@ -109,6 +110,21 @@ pub enum Advice {
         limit: f64,
         /// What would be high enough.
         least: f64,
+    },
+    /// Rules that nobody answers.
+    #[error(
+        "the policy asks Prometheus, and no server is named: those rules are silent, and hold shrinking; add spec.prometheus, or give --prometheus to the command"
+    )]
+    NobodyToAsk,
+    /// A variable that stands for nothing.
+    #[error(
+        "a query of the policy asks for {variable}, and {missing} is not given: the rule is silent; add it"
+    )]
+    NothingToFillIn {
+        /// The variable.
+        variable: Variable,
+        /// What would say it.
+        missing: &'static str,
     },
     /// A policy that never does anything.
     #[error(
@@ -272,6 +288,28 @@ fn on_limits(spec: &PolicySpec, found: &mut Found) {
 
 fn shorter_than_poll(path: String, length: Span, poll: Span) -> Option<(String, Advice)> {
     (length < poll).then_some((path, Advice::ShorterThanPoll { length, poll }))
+}
+
+/// What the queries of a job's policy lack.
+pub(super) fn on_queries(spec: &AutoscalerSpec, policy: &PolicySpec, has_namespace: bool) -> Found {
+    let queries = policy.rules.iter().filter_map(|rule| match rule {
+        Rule::Prometheus(rule) => Some(&rule.query),
+        _ => None,
+    });
+    let queries: Vec<_> = queries.collect();
+    let mut found = Found::new();
+    if !queries.is_empty() && spec.prometheus.is_none() {
+        found.push(("spec.policyRef".to_owned(), Advice::NobodyToAsk));
+    }
+    for (variable, is_given, missing) in [
+        (Variable::Namespace, has_namespace, "metadata.namespace"),
+        (Variable::Workload, spec.workload.is_some(), "spec.workload"),
+    ] {
+        if !is_given && queries.iter().any(|query| query.variables().any(|one| one == variable)) {
+            found.push(("spec.policyRef".to_owned(), Advice::NothingToFillIn { variable, missing }));
+        }
+    }
+    found
 }
 
 /// What is unwise in what is said of a job.

@@ -15,6 +15,7 @@ pub(super) fn check(documents: &[Document<'_>]) -> Vec<ConfigError> {
     for document in documents {
         vertex_bounds(document, &mut errors);
         rules(document, &mut errors);
+        prometheus(document, &mut errors);
     }
     errors
 }
@@ -104,6 +105,31 @@ fn whole(node: &Node) -> Option<i128> {
     match &node.value {
         Value::Number(number) => number.whole,
         _ => None,
+    }
+}
+
+/// Who asks is said in one way, and by files.
+fn prometheus(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
+    let at = |field| ["spec", "prometheus", field];
+    if document.find(&at("tokenFile")).is_some() && document.find(&at("basicAuthFile")).is_some() {
+        let what = "there is a tokenFile already: a request says in one way who asks; leave one out";
+        errors.push(document.error(&at("basicAuthFile"), Problem::Format(what.to_owned())));
+    }
+    let Some(Value::Map(headers)) = document.find(&at("headers")).map(|headers| &headers.value) else {
+        return;
+    };
+    for header in headers {
+        let path = format!("spec.prometheus.headers.{}", header.key);
+        let is_name = !header.key.is_empty()
+            && header.key.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let what = if header.key.eq_ignore_ascii_case("authorization") {
+            "credentials belong into a file; name it in tokenFile or basicAuthFile"
+        } else if !is_name {
+            "expected the name of a header, such as X-Scope-OrgID"
+        } else {
+            continue;
+        };
+        errors.push(document.source.error(header.at, path, Problem::Format(what.to_owned())));
     }
 }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use super::shape::Schema;
 use crate::model::Timestamp;
 use crate::model::nearest::nearest;
-use crate::policy::{Cron, ObservedOr, Quantity, ServicePort, Span, When, Zone};
+use crate::policy::{Cron, ObservedOr, Quantity, Query, ServicePort, Span, When, Zone};
 use crate::policytest::{Percent, ServiceTime};
 
 /// A form of texts.
@@ -68,6 +68,12 @@ const FORMATS: &[Format] = &[
         noun: "CEL expression",
         expected: "a CEL expression such as hour >= 7 && signals.load > 1000",
         check: said::<When>,
+    },
+    Format {
+        name: "promql",
+        noun: "PromQL",
+        expected: "PromQL such as sum(lag{job=\"${job}\"})",
+        check: said::<Query>,
     },
     Format {
         name: "http-url",

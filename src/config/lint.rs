@@ -43,6 +43,9 @@ pub fn lint(files: &[Source], library: &Library) -> Result<Vec<Warning>, ConfigE
     let mut policies = Policies::new(&documents, library);
     for document in documents.iter().filter(|document| document.kind() == Some(AUTOSCALER)) {
         if let Some(autoscaler) = policies.autoscaler(document) {
+            let has_namespace = autoscaler.namespace.is_some();
+            let queries = advice::on_queries(&autoscaler.spec, &autoscaler.policy.spec, has_namespace);
+            warnings.extend(placed(document, queries));
             let spec = autoscaler.spec;
             warnings.extend(placed(document, advice::on_autoscaler(&spec)));
             polls.push((spec.policy_ref.name, spec.flink.poll));
@@ -182,6 +185,35 @@ mod tests {
         ] {
             let said = said(&autoscaler(&format!("{flink}{spec}")));
             assert!(said.len() == 1 && said[0].starts_with(says), "{spec}{said:#?}");
+        }
+    }
+
+    #[test]
+    fn queries_want_a_server_and_what_they_ask_for() {
+        let rules = "  rules: [{prometheus: {query: 'a{n=\"${namespace}\",w=\"${workload}\",j=\"${job}\"}', \
+                     target: {type: Value, value: 1}}}]\n";
+        let job =
+            |more| autoscaler(&format!("  flink: {{url: 'http://x'}}\n  policyRef: {{name: p}}\n{more}"));
+        for (more, says) in [
+            (
+                "",
+                &[
+                    "the policy asks Prometheus",
+                    "a query of the policy asks for ${namespace}",
+                    "for ${workload}",
+                ][..],
+            ),
+            (
+                "  prometheus: {url: 'http://p'}\n  workload: {apiVersion: apps/v1, kind: Deployment, name: w}\n",
+                &["asks for ${namespace}, and metadata.namespace is not given"],
+            ),
+        ] {
+            let said = said(&format!("{}---\n{}", job(more), policy(rules)));
+            assert!(
+                said.len() == says.len() && said.iter().zip(says).all(|(a, b)| a.contains(b)),
+                "{said:#?}"
+            );
+            assert!(said.iter().all(|line| line.starts_with("f:6:14: spec.policyRef: ")), "{said:#?}");
         }
     }
 

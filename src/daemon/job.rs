@@ -17,6 +17,7 @@ use crate::decide::Decision;
 use crate::guard::{Approved, Hold};
 use crate::model::{Observation, Timestamp};
 use crate::observe::flink::Poller;
+use crate::observe::prometheus::Queries;
 use crate::plan::Step;
 use crate::policy::{Mode, Policy};
 use crate::record::journal::Cycle;
@@ -27,6 +28,8 @@ pub(super) struct Job {
     pub(super) name: String,
     pub(super) policy: Policy,
     pub(super) poller: Poller,
+    /// What the policy asks of Prometheus.
+    pub(super) queries: Option<Queries>,
     /// The workload that gives the job its slots, where one is named.
     pub(super) workload: Option<Workload>,
     /// Whether a rescale may have been cut off by the end of the program: looked at in the first cycle.
@@ -87,7 +90,11 @@ impl Job {
                 observation = async {
                     sleep_until(next).await;
                     next = Instant::now();
-                    self.poller.observe(clock::now).await
+                    let poll = self.poller.observe(clock::now);
+                    match &mut self.queries {
+                        Some(queries) => queries.beside(poll, clock::now).await,
+                        None => poll.await,
+                    }
                 } => observation,
             };
             next += pace.after(&observation);

@@ -23,7 +23,8 @@ use super::workload::{Reach, Workload};
 use crate::act;
 use crate::config::{Autoscaler, Config};
 use crate::observe::flink::{FlinkError, Poller};
-use crate::policy::Mode;
+use crate::observe::prometheus::{PrometheusError, Servers, Whose};
+use crate::policy::{Mode, PrometheusRef};
 
 /// States that nothing depends on at once are written this often, all that there are in one transaction.
 const COMMIT_EVERY: Duration = Duration::from_secs(10);
@@ -37,6 +38,8 @@ pub struct Options {
     pub journal_dir: Option<PathBuf>,
     /// How much of the journals is kept.
     pub keep: Keep,
+    /// The Prometheus of those autoscalers that name none.
+    pub prometheus: Option<PrometheusRef>,
     /// Decide and say so only, whatever the files say.
     pub dry_run: bool,
 }
@@ -64,6 +67,15 @@ pub enum RunError {
         /// What is wrong.
         #[source]
         source: FlinkError,
+    },
+    /// What the configuration says of a Prometheus cannot be used.
+    #[error("FlinkAutoscaler {autoscaler}")]
+    Prometheus {
+        /// Of which autoscaler.
+        autoscaler: String,
+        /// What is wrong.
+        #[source]
+        source: PrometheusError,
     },
     /// A job's task ended by a fault of the program.
     #[error("a task ended unexpectedly")]
@@ -148,20 +160,29 @@ fn jobs(config: Config, options: &Options, store: &Arc<Store>, reach: &Reach) ->
     let mut clients = Clients::default();
     let count = u32::try_from(config.autoscalers.len()).unwrap_or(u32::MAX).max(1);
     let mut jobs = Vec::new();
+    let mut servers = Servers::default();
     for (index, autoscaler) in (0u32..).zip(config.autoscalers) {
         let name = full_name(&autoscaler);
-        let Autoscaler { name: _, namespace, spec, mut policy } = autoscaler;
+        let Autoscaler { name: own_name, namespace, spec, mut policy } = autoscaler;
         if options.dry_run && policy.mode == Mode::Auto {
             policy.mode = Mode::Recommend;
         }
         let state = store.load(&name)?.unwrap_or_default();
         let client =
             clients.of(&spec.flink).map_err(|source| RunError::Flink { autoscaler: name.clone(), source })?;
+        let queries = servers
+            .queries(
+                spec.prometheus.as_ref().or(options.prometheus.as_ref()),
+                &policy,
+                Whose::of(&spec, &own_name, namespace.as_deref()),
+            )
+            .map_err(|source| RunError::Prometheus { autoscaler: name.clone(), source })?;
         let journal = options.journal_dir.as_ref().map(|dir| JournalFile::new(dir, &name, options.keep));
         jobs.push(Job {
             poller: Poller::new(client, &spec.flink).watching_memory(),
             workload: Workload::of(&spec, &policy, namespace.as_deref(), reach),
             resumes: state.ledger.attempt.is_some(),
+            queries,
             hastener: act::Hastener::default(),
             keeper: Keeper::Directory(Arc::clone(store)),
             listener: None,

@@ -3,8 +3,13 @@
 //! Comes in: where a job is. Goes out: snapshots of it, or why there is none. This module must never decide anything, and
 //! must never send a request that changes something.
 
+mod cause;
+mod connection;
 pub mod flink;
 mod gate;
+mod join;
 pub mod kubernetes;
+pub mod prometheus;
 
+pub use connection::SetupError;
 pub use gate::Gate;

@@ -145,7 +145,7 @@ mod tests {
     /// A query that wants so many TaskManagers of eight.
     fn query(name: &str, fallback: Option<Fallback>) -> Rule {
         let target = ExternalTarget::AverageValue { average_value: "1".parse().expect("a quantity") };
-        Rule::Prometheus(Prometheus { query: name.to_owned(), target, when: None, fallback })
+        Rule::Prometheus(Prometheus { query: name.parse().expect("a query"), target, when: None, fallback })
     }
 
     /// Eight subtasks at 4 ms, fed with so much; throughput and two queries that ask for so many TaskManagers of eight.

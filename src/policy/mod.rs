@@ -18,6 +18,7 @@ mod memory;
 mod prometheus;
 mod proposal;
 mod quantity;
+mod query;
 mod replicas;
 mod resource;
 mod restart;
@@ -34,16 +35,17 @@ mod when;
 pub use memory::{MemoryAdvice, MemoryJob, MemoryNeed, MemorySizes, advise};
 pub use proposal::{Ceiling, Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
+pub use query::{Query, QueryError, QueryFacts, QueryFault, Unfilled, Variable};
 pub use said::{Replicas, ReplicasLimit, ReplicasLimitedBy, RuleSaid, Said, Silence};
 pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, ScheduleWindow, Zone, ZoneError};
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Blackout, Bounds, Budget, CatchUp,
     ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, MemoryPressure, Mode, ObservedOr,
-    PAUSE_ANNOTATION, Pause, PauseError, Policy, PolicyRef, PolicySpec, Prometheus, Quota, ReplicaBounds,
-    Resource, ResourceName, ResourceTarget, Rival, Rule, ScaleDirection, ScalingPolicyType, ScalingRate,
-    ScalingRules, ServicePort, ServiceRef, Throughput, UtilizationBand, VertexSpec, VertexUtilization,
-    WorkloadRef,
+    PAUSE_ANNOTATION, Pause, PauseError, Policy, PolicyRef, PolicySpec, Prometheus, PrometheusRef, Quota,
+    ReplicaBounds, Resource, ResourceName, ResourceTarget, Rival, Rule, ScaleDirection, ScalingPolicyType,
+    ScalingRate, ScalingRules, ServicePort, ServiceRef, Throughput, UtilizationBand, VertexSpec,
+    VertexUtilization, WorkloadRef,
 };
 pub use when::{Facts, JobFacts, SignalFacts, Unanswered, When, WhenError, WhenFault};
 

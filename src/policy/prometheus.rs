@@ -10,7 +10,7 @@ const LARGEST: f64 = 9e15;
 
 /// What the rule asks for.
 pub(super) fn propose(rule: &Prometheus, context: &Context<'_>) -> Asked {
-    let answer = context.snapshot.around.queries.get(&rule.query).ok_or(Silence::NotAsked)?;
+    let answer = context.snapshot.around.queries.get(rule.query.as_str()).ok_or(Silence::NotAsked)?;
     context.check_fresh(answer.at)?;
     let values = answer.values.as_ref().map_err(|detail| Silence::Failed { detail: detail.clone() })?;
     let value = total(&thousandths(values)?);
@@ -53,7 +53,7 @@ mod tests {
         let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(500.0);
         job.snapshot.around.queries.insert("lag".to_owned(), Answer { at: job.now, values });
         let policy = Policy::default();
-        let rule = Prometheus { query: "lag".to_owned(), target, when: None, fallback: None };
+        let rule = Prometheus { query: "lag".parse().expect("a query"), target, when: None, fallback: None };
         propose(&rule, &job.context(&policy)).map(|(wants, _)| (wants[1].wanted.get(), wants[1].why))
     }
 
@@ -92,7 +92,8 @@ mod tests {
             let policy =
                 Policy { replicas: ReplicaBounds { min: bounds.0, max: bounds.1 }, ..Policy::default() };
             let target = ExternalTarget::AverageValue { average_value: quantity("1k") };
-            let rule = Prometheus { query: "lag".to_owned(), target, when: None, fallback: None };
+            let rule =
+                Prometheus { query: "lag".parse().expect("a query"), target, when: None, fallback: None };
             let (wants, _) = propose(&rule, &job.context(&policy)).expect("there is an answer");
             assert_eq!(wants[1].wanted.get(), expected, "{value} within {bounds:?}");
         }

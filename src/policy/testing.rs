@@ -48,7 +48,7 @@ pub(crate) fn workload(replicas: u32, cpu: i64) -> Workload {
 /// A query that nobody has answered.
 pub(crate) fn unanswered() -> Rule {
     let target = ExternalTarget::Value { value: Quantity::default() };
-    Rule::Prometheus(Prometheus { query: "up".to_owned(), target, when: None, fallback: None })
+    Rule::Prometheus(Prometheus { query: "up".parse().expect("a query"), target, when: None, fallback: None })
 }
 
 /// A job with what is known of it.

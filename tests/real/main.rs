@@ -21,6 +21,7 @@ mod faults;
 mod hasten;
 mod late;
 mod policies;
+mod prometheus;
 mod quiet;
 mod record_fixtures;
 mod soak;

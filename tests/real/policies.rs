@@ -21,12 +21,12 @@ fn next_minute(after: Duration) -> Result<(SystemTime, String)> {
 }
 
 /// The sizes asked for, by vertex.
-fn size(asked: &Asked, vertex: &str) -> Option<u64> {
+pub fn size(asked: &Asked, vertex: &str) -> Option<u64> {
     asked.to.iter().find(|(name, _)| name == vertex).map(|(_, size)| *size)
 }
 
 /// The rule that decided the size of a vertex in the cycle that asked for the `nth` rescale, and what limited sizes in it.
-fn decided_by(daemon: &Daemon, nth: usize, vertex: &str) -> Result<(String, Vec<String>)> {
+pub fn decided_by(daemon: &Daemon, nth: usize, vertex: &str) -> Result<(String, Vec<String>)> {
     let cycles = daemon.cycles()?;
     let cycle = cycles
         .iter()

@@ -13,6 +13,9 @@ use super::{Client, Job, Topic, ports, until};
 /// How long a cluster may take to start or to notice something; loaded machines are slow, hung ones slower.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// `TaskManager`s that a test may add.
+const SPARE: usize = 4;
+
 /// What Flink needs opened of Java's modules; its own start scripts pass the same.
 const OPENED: &[&str] = &[
     "java.base/java.io",
@@ -38,6 +41,8 @@ pub struct Options {
     pub slots: usize,
     /// Whether a killed `JobManager` finds its jobs again when it comes back. Takes a `ZooKeeper` of about 60 MB.
     pub ha: bool,
+    /// Whether every process reports to Prometheus, through Flink's own reporter.
+    pub reports: bool,
     /// Configuration over that of the test bed: the adaptive scheduler, checkpoints every 5 s, metrics fetched every
     /// second, restarts after one.
     pub config: Vec<(String, String)>,
@@ -54,7 +59,7 @@ impl Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { taskmanagers: 2, slots: 8, ha: false, config: Vec::new() }
+        Self { taskmanagers: 2, slots: 8, ha: false, reports: false, config: Vec::new() }
     }
 }
 
@@ -68,6 +73,8 @@ pub struct Flink {
     options: Options,
     rest: u16,
     rpc: u16,
+    /// The ports of the Prometheus reporters: the `JobManager`'s, and those of as many `TaskManager`s as there may be.
+    reporters: Vec<u16>,
     folder: TempDir,
 }
 
@@ -88,6 +95,11 @@ impl Flink {
         let client = Client::new(&format!("http://127.0.0.1:{rest}"))?;
         let zookeeper = if options.ha { Some(start_zookeeper(&installed, folder.path())?) } else { None };
         let count = options.taskmanagers;
+        // Some more, for those that a test adds.
+        let reporters = if options.reports { 1 + count + SPARE } else { 0 };
+        let reporters = (0..reporters).map(|_| ports::free()).collect::<Result<_>>()?;
+        // Flink looks for plugins, of which the reporter is one, in this folder of its working directory.
+        std::os::unix::fs::symlink(installed.home.join("plugins"), folder.path().join("plugins"))?;
         let mut flink = Self {
             jobmanager: None,
             taskmanagers: Vec::new(),
@@ -97,6 +109,7 @@ impl Flink {
             options,
             rest,
             rpc,
+            reporters,
             folder,
         };
         flink.jobmanager = Some(flink.spawn_jobmanager()?);
@@ -115,6 +128,12 @@ impl Flink {
     /// Where its REST API is.
     pub fn url(&self) -> &str {
         self.client.url()
+    }
+
+    /// What a Prometheus has to scrape to see all of its processes; empty without [`Options::reports`].
+    pub fn reporters(&self) -> Vec<String> {
+        let running = self.taskmanagers.len() + 1;
+        self.reporters.iter().take(running).map(|port| format!("127.0.0.1:{port}")).collect()
     }
 
     /// A client of its REST API.
@@ -214,10 +233,27 @@ impl Flink {
             "--configDir".to_owned(),
             folder.join("conf").display().to_string(),
         ]);
-        for (key, value) in config.iter().chain(&self.options.config) {
+        let reporter = self.reporter(name);
+        for (key, value) in config.iter().chain(&reporter).chain(&self.options.config) {
             command.extend(["-D".to_owned(), format!("{key}={value}")]);
         }
         Process::start(name, folder, &command)
+    }
+
+    /// What makes a process report.
+    fn reporter(&self, name: &str) -> Vec<(String, String)> {
+        let index = match name.strip_prefix("taskmanager-") {
+            Some(index) => index.parse().map_or(0, |index: usize| index + 1),
+            None => 0,
+        };
+        let class = "org.apache.flink.metrics.prometheus.PrometheusReporterFactory";
+        let lines = self.reporters.get(index).map(|port| {
+            [
+                ("metrics.reporter.prom.factory.class", class.to_owned()),
+                ("metrics.reporter.prom.port", port.to_string()),
+            ]
+        });
+        lines.into_iter().flatten().map(|(key, value)| (key.to_owned(), value)).collect()
     }
 
     fn common_config(&self) -> Vec<(String, String)> {

@@ -45,7 +45,7 @@ fn names_the_mistakes_of_an_autoscaler() {
         ("  policy: cautious", "f:5:3: spec: unknown field `policy`; did you mean `policyRef`?"),
         (
             "  colour: red",
-            "f:5:3: spec: unknown field `colour`; expected `flink`, `workload`, `mode`, `mechanism`, `parallelism`, \
+            "f:5:3: spec: unknown field `colour`; expected `flink`, `prometheus`, `workload`, `mode`, `mechanism`, `parallelism`, \
              `replicas`, `vertices` or `policyRef`",
         ),
         ("  parallelism: {min: 0}", "f:5:22: spec.parallelism.min: 0 is below the minimum 1"),

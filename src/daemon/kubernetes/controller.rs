@@ -37,6 +37,8 @@ use crate::daemon::pace;
 use crate::daemon::workload::Workload;
 use crate::observe::Gate;
 use crate::observe::flink::Poller;
+use crate::observe::prometheus::{Servers, Whose};
+use crate::policy::PrometheusRef;
 use crate::record::State;
 
 /// A task whose state was written by somebody else begins anew after this long: two that do not know of each other, each with
@@ -56,12 +58,15 @@ pub(super) struct Means {
     pub(super) dry_run: bool,
     pub(super) journals: Option<(PathBuf, Keep)>,
     pub(super) found: Found,
+    /// The Prometheus of those objects that name none.
+    pub(super) prometheus: Option<PrometheusRef>,
 }
 
 /// The jobs that are looked after.
 pub(super) struct Controller {
     means: Means,
     clients: Clients,
+    servers: Servers,
     checked: Checked,
     wanted: BTreeMap<Key, Wanted>,
     running: BTreeMap<Key, Running>,
@@ -100,6 +105,7 @@ impl Controller {
     pub(super) fn new(means: Means) -> Self {
         Self {
             clients: Clients::new(means.gate.clone()),
+            servers: Servers::default(),
             means,
             checked: Checked::default(),
             wanted: BTreeMap::new(),
@@ -150,6 +156,9 @@ impl Controller {
         }
         let used = self.wanted.values().filter_map(|wanted| Some(&wanted.what.as_ref().ok()?.spec.flink));
         self.clients.keep(used);
+        let specs = self.wanted.values().filter_map(|wanted| Some(&wanted.what.as_ref().ok()?.spec));
+        let named = specs.filter_map(|spec| spec.prometheus.as_ref());
+        self.servers.keep(named.chain(&self.means.prometheus));
     }
 
     /// Waits for the end of a task, and begins its successor, if there is to be one.
@@ -247,6 +256,10 @@ impl Controller {
     ) -> Result<(), Refused> {
         let refused = |message: String| Refused { reason: "InvalidSpec", message };
         let client = self.clients.of(&setup.spec.flink).map_err(|error| refused(error.to_string()))?;
+        let named = setup.spec.prometheus.as_ref().or(self.means.prometheus.as_ref());
+        let whose = Whose::of(&setup.spec, &key.name, Some(&key.namespace));
+        let queries = self.servers.queries(named, &setup.policy, whose);
+        let queries = queries.map_err(|error| refused(error.to_string()))?;
         let object = &wanted.object;
         let Some(owner) = object.owner_ref(&autoscalers()) else {
             return Err(refused("the object has no uid".to_owned()));
@@ -273,6 +286,7 @@ impl Controller {
                 Some(&key.namespace),
                 &Ok((means.client.clone(), key.namespace.clone())),
             ),
+            queries,
             carried,
             place: Place {
                 client: means.client.clone(),

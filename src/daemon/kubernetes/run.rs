@@ -27,6 +27,7 @@ use crate::daemon::health::Health;
 use crate::daemon::journal_file::Keep;
 use crate::daemon::pace;
 use crate::observe::Gate;
+use crate::policy::PrometheusRef;
 
 /// Changes that come together are looked at together: our own statuses come back as changes, too.
 const LOOKED_AT_AFTER: Duration = Duration::from_millis(200);
@@ -55,6 +56,8 @@ pub struct Options {
     pub identity: String,
     /// Where journals are kept, and how much of them; `None` for none.
     pub journals: Option<(PathBuf, Keep)>,
+    /// The Prometheus of those objects that name none.
+    pub prometheus: Option<PrometheusRef>,
 }
 
 /// Why the daemon does not run in Kubernetes.
@@ -123,6 +126,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
         dry_run: options.dry_run,
         journals: options.journals,
         found: found.clone(),
+        prometheus: options.prometheus,
     });
     tokio::pin!(stop);
     let mut turns = interval(TURN);

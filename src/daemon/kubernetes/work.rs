@@ -21,6 +21,7 @@ use crate::daemon::report::Trouble;
 use crate::daemon::workload::Workload;
 use crate::observe::Gate;
 use crate::observe::flink::Poller;
+use crate::observe::prometheus::Queries;
 use crate::policy::Policy;
 use crate::record::State;
 
@@ -33,6 +34,7 @@ pub(super) struct Begin {
     pub(super) policy: Policy,
     pub(super) poller: Poller,
     pub(super) workload: Option<Workload>,
+    pub(super) queries: Option<Queries>,
     /// What an earlier task of the same job knew; otherwise it is taken over.
     pub(super) carried: Option<(Keeper, State)>,
     pub(super) place: Place,
@@ -54,7 +56,8 @@ pub(super) struct Place {
 impl Begin {
     /// Works until `stop` is true; `None` when that came before there was a state.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) -> Option<Ended> {
-        let Self { key, policy, poller, workload, carried, place, listener, mut journal, delay } = self;
+        let Self { key, policy, poller, workload, queries, carried, place, listener, mut journal, delay } =
+            self;
         let (keeper, state) = if let Some(carried) = carried {
             carried
         } else {
@@ -76,6 +79,7 @@ impl Begin {
             poller,
             workload,
             resumes: state.ledger.attempt.is_some(),
+            queries,
             hastener: Hastener::default(),
             state,
             keeper,

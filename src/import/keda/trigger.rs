@@ -7,7 +7,7 @@ use super::super::metrics::{MORE_RULES, above_zero, resource_name, rule};
 use super::super::note::Made::ScalingPolicy as Policy;
 use crate::config::ConfigError;
 use crate::policy::{
-    Backlog, Cron, ExternalTarget, Fallback, Prometheus, Quantity, ResourceName, ResourceTarget, Rule,
+    Backlog, Cron, ExternalTarget, Fallback, Prometheus, Quantity, Query, ResourceName, ResourceTarget, Rule,
     Schedule, ScheduleWindow, Zone,
 };
 
@@ -77,14 +77,14 @@ impl Trigger<'_, '_> {
 
     /// A query.
     fn prometheus(&self, fallback: Option<Fallback>, draft: &mut Draft<'_>) -> Result<String, ConfigError> {
-        let query = self.metadata.need("query", "the query")?.name()?;
+        let query: Query = self.metadata.need("query", "the query")?.parsed()?;
         let threshold = above_zero(&self.metadata.need("threshold", "what it is to be")?)?;
         let target = self.target(threshold)?;
         let place = draft.rule(Rule::Prometheus(Prometheus { query, target, when: None, fallback }));
         if let Some(address) = self.metadata.get("serverAddress") {
             let text = format!(
-                "{} has no place in a policy: a rule asks the Prometheus that Tidegate is set up with. It must be \
-                 this one, or have the same series.",
+                "{} has no place in a policy: a rule asks the Prometheus of the FlinkAutoscaler's spec.prometheus. It must \
+                 be this one, or have the same series.",
                 address.text()?
             );
             draft.notes.no_equal(&address, (Policy, &place), text);

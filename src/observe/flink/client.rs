@@ -8,10 +8,10 @@ use std::time::Duration;
 use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Jitter, Quota};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, Response};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::connection::Connection;
+use super::super::connection::{Connection, Credentials, Files, base_url};
 use super::error::{Asked, FlinkError};
 use super::fault::{self, Sent};
 use super::freshness::Freshness;
@@ -66,12 +66,18 @@ impl FlinkClient {
     /// # Errors
     /// As for [`FlinkClient::new`].
     pub fn gated(flink: &FlinkRef, gate: Gate) -> Result<Self, FlinkError> {
-        let (base, https) = base_url(&flink.url)?;
+        let files = Files {
+            part: "flink",
+            ca: flink.ca_file.as_ref(),
+            client_cert: flink.client_cert_file.as_ref(),
+            credentials: flink.token_file.as_ref().map(Credentials::Token),
+        };
+        let (base, https) = base_url("flink", &flink.url, "http://HOST:PORT or https://HOST:PORT")?;
         Ok(Self {
             inner: Arc::new(Inner {
                 base,
                 timeout: flink.timeout.get(),
-                connection: Connection::new(flink, https)?,
+                connection: Connection::new(&files, https, flink.poll.get() * 3)?,
                 limiter: DefaultDirectRateLimiter::direct(Quota::per_second(REQUESTS_PER_SECOND)),
                 clock: DefaultClock::default(),
                 freshness: Mutex::new(Freshness::default()),
@@ -230,31 +236,6 @@ async fn read(sent: Sent, mut response: Response) -> Result<Body, FlinkError> {
             Err(error) => return Err(fault::transport(sent, &error)),
         }
     }
-}
-
-/// The URL without a slash at its end, and whether it is https.
-fn base_url(text: &str) -> Result<(String, bool), FlinkError> {
-    // The text itself may hold a password, so messages show what is left without one.
-    let wrong =
-        |shown: &str, what: &str| FlinkError::Url { url: fault::one_line(shown), what: what.to_owned() };
-    let expected = "expected http://HOST:PORT or https://HOST:PORT, with any prefix";
-    let mut url =
-        Url::parse(text.trim()).map_err(|_| wrong(text.rsplit('@').next().unwrap_or(text), expected))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        let shown = url.host_str().unwrap_or_default();
-        return Err(wrong(shown, "credentials do not belong into a url; name a file in flink.tokenFile"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        url.set_query(None);
-        url.set_fragment(None);
-        return Err(wrong(url.as_str(), "what follows ? or # has no meaning here"));
-    }
-    let https = match url.scheme() {
-        "http" => false,
-        "https" => true,
-        _ => return Err(wrong(url.as_str(), expected)),
-    };
-    Ok((url.as_str().trim_end_matches('/').to_owned(), https))
 }
 
 #[cfg(test)]

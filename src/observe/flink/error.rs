@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::super::connection::SetupError;
 use crate::model::{JobId, JobState, MissedWhy};
 
 /// What was asked, for messages: a method and a URL. Settings with credentials in the URL are turned away at the start,
@@ -47,32 +48,9 @@ pub enum Refusal {
 /// Why a call to Flink brought no usable answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum FlinkError {
-    /// The URL cannot be used.
-    #[error("flink.url {url:?}: {what}")]
-    Url {
-        /// The URL, without anything secret.
-        url: String,
-        /// What is the matter with it.
-        what: String,
-    },
-    /// A file that the settings name cannot be used.
-    #[error("flink.{field} {path:?}: {what}")]
-    File {
-        /// The setting.
-        field: &'static str,
-        /// The file.
-        path: String,
-        /// What is the matter with it; never its content.
-        what: String,
-    },
-    /// The system has no authorities that would vouch for Flink's certificate.
-    #[error(
-        "the system's certificates cannot be used ({cause}); name the authority of Flink's own in flink.caFile"
-    )]
-    NoAuthorities {
-        /// What the system says.
-        cause: String,
-    },
+    /// What the settings say cannot be used.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
     /// No connection, or it broke.
     #[error("{asked}: {what}")]
     Unreachable {
@@ -186,11 +164,7 @@ impl FlinkError {
     /// The kind of failure, as observations name it.
     pub fn why(&self) -> MissedWhy {
         match self {
-            Self::Url { .. }
-            | Self::File { .. }
-            | Self::NoAuthorities { .. }
-            | Self::Unreachable { .. }
-            | Self::Tls { .. } => MissedWhy::Unreachable,
+            Self::Setup(_) | Self::Unreachable { .. } | Self::Tls { .. } => MissedWhy::Unreachable,
             Self::TimedOut { .. } => MissedWhy::TimedOut,
             Self::NotFlink { .. } | Self::NotUnderstood { .. } => MissedWhy::NotUnderstood,
             Self::Refused { refusal: Refusal::UnknownJob, .. } | Self::NoSuchJob { .. } => {

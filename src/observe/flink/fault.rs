@@ -1,17 +1,14 @@
 //! From what the network, TLS and HTTP say when something fails to a [`FlinkError`] that a person can act on.
 
-use std::error::Error;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use rustls::{AlertDescription, CertificateError};
 
+use super::super::cause::{certificate_sentence, chain, find, one_line};
 use super::error::{Asked, FlinkError, Refusal};
 use super::wire;
-
-/// A message is for one line of a log.
-const MOST_CHARS: usize = 300;
 
 /// What was sent, for what is said when it fails.
 #[derive(Clone, Debug)]
@@ -164,17 +161,6 @@ fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
-/// The text in one line, without control characters, cut where it gets long.
-pub(super) fn one_line(text: &str) -> String {
-    let mut line: String =
-        text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MOST_CHARS + 1).collect();
-    if let Some((cut, _)) = line.char_indices().nth(MOST_CHARS) {
-        line.truncate(cut);
-        line.push('…');
-    }
-    line
-}
-
 /// A sentence on a failed handshake, by a client that has a certificate to show or has none.
 fn tls_sentence(error: &rustls::Error, has_certificate: bool) -> String {
     use rustls::Error as E;
@@ -227,33 +213,6 @@ fn tls_sentence(error: &rustls::Error, has_certificate: bool) -> String {
     }
 }
 
-/// What is the matter with a certificate that is no good in itself. The verifier's own error type is not within reach
-/// here, only how it shows itself.
-pub(super) fn certificate_sentence(error: &dyn Error) -> Option<&'static str> {
-    let shown = error.to_string();
-    if shown.contains("UnsupportedCertVersion") {
-        Some(
-            "the certificate is of X.509 version 1; make one of version 3 (openssl x509 -req does so with -extfile)",
-        )
-    } else if shown.contains("CaUsedAsEndEntity") {
-        Some("the certificate is that of an authority; make another one that the authority signs")
-    } else {
-        None
-    }
-}
-
-fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
-    chain(error).find_map(|error| error.downcast_ref())
-}
-
-/// The error and all that caused it. What an `io::Error` carries is not its source but its content.
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |&error: &&'a (dyn Error + 'static)| {
-        let carried = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        carried.map(|carried| carried as &(dyn Error + 'static)).or_else(|| error.source())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,12 +241,6 @@ mod tests {
             let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
             assert_eq!(first_line(&errors), line);
         }
-    }
-
-    #[test]
-    fn a_message_is_one_short_line() {
-        assert_eq!(one_line("a\nb\u{7}c"), "a b c");
-        assert_eq!(one_line(&"ä".repeat(5000)).chars().count(), MOST_CHARS + 1);
     }
 
     #[test]

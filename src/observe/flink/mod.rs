@@ -6,12 +6,12 @@
 
 mod calls;
 mod client;
-mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod discover;
 mod error;
 mod fault;
 mod freshness;
-mod join;
 mod memory;
 mod pending;
 mod poll;

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use super::super::join::join_all;
 use super::client::FlinkClient;
 use super::discover::{Unclear, Wanted};
 use super::error::{FlinkError, Refusal};
 use super::freshness::{Freshness, Prime};
-use super::join::join_all;
 use super::memory::{Ask, MemoryWatch};
 use super::watch::Watched;
 use super::wire::{Config, JobView, Metric, Settings, TaskManagers, cluster};

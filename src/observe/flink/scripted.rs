@@ -62,6 +62,8 @@ pub(crate) struct Request {
     pub(crate) line: String,
     /// The header.
     pub(crate) authorization: Option<String>,
+    /// The header `X-Scope-OrgID`.
+    pub(crate) tenant: Option<String>,
     /// The body.
     pub(crate) body: String,
 }
@@ -279,5 +281,5 @@ async fn read(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Reques
     }
     let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
     let body = String::from_utf8_lossy(&body).into_owned();
-    Ok(Some(Request { line, authorization: header("authorization"), body }))
+    Ok(Some(Request { line, authorization: header("authorization"), tenant: header("x-scope-orgid"), body }))
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ServiceRef;
+use super::{PrometheusRef, ServiceRef};
 use crate::model::Parallelism;
 use crate::policy::Span;
 
@@ -13,6 +13,9 @@ use crate::policy::Span;
 pub struct AutoscalerSpec {
     /// Where the job is.
     pub flink: FlinkRef,
+    /// Where the policy's `prometheus` rules are asked; those rules are silent without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<PrometheusRef>,
     /// The workload whose pods give the job its slots; without it, only the slots that are there are used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload: Option<WorkloadRef>,

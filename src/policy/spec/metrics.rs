@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Fallback;
-use crate::policy::{Quantity, When};
+use crate::policy::{Quantity, Query, When};
 
 /// CPU or memory of the workload's pods against what they request, exactly as the HPA computes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -57,9 +57,9 @@ pub enum ResourceTarget {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Prometheus {
-    /// PromQL that gives one number; of several series the sum counts.
-    #[schemars(length(min = 1))]
-    pub query: String,
+    /// PromQL that gives one number; of several series the sum counts. In the value of a label, ${namespace}, ${autoscaler},
+    /// ${workload}, ${job} and ${jobId} stand for those of the job: `sum(lag{job="${job}"})`
+    pub query: Query,
     /// What it is to be.
     pub target: ExternalTarget,
     /// Whether the rule is on, in CEL; always, without it.

@@ -213,7 +213,7 @@ fn takes_urls_with_any_prefix_and_nothing_secret() {
         ("http://me:secret@:8081", Err("http://HOST:PORT")),
         ("http://flink:8081?token=secret", Err("?")),
     ] {
-        match (base_url(text), expected) {
+        match (base_url("flink", text, "http://HOST:PORT"), expected) {
             (Ok((base, https)), Ok(expected)) => {
                 assert_eq!((base.as_str(), https), (expected, expected.starts_with("https")));
             }

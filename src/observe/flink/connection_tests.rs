@@ -11,9 +11,11 @@ use rustls::server::WebPkiClientVerifier;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use super::super::client::FlinkClient;
-use super::super::scripted::{Reply, Scripted};
-use super::*;
+use rustls::crypto::ring;
+
+use super::client::FlinkClient;
+use super::scripted::{Reply, Scripted};
+use crate::policy::FlinkRef;
 
 /// An authority that signs certificates and keeps them in files.
 struct Authority {

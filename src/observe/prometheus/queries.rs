@@ -1,0 +1,123 @@
+//! The queries of one job's policy, asked in each cycle.
+
+use std::time::Duration;
+
+use super::super::join::join_all;
+use super::server::Server;
+use crate::model::{Answer, Observation, Snapshot, Timestamp};
+use crate::policy::{AutoscalerSpec, Policy, Query, QueryFacts, Rule, Span, Variable};
+
+/// Whose queries they are, for the variables in them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whose {
+    /// The namespace of the `FlinkAutoscaler`.
+    pub namespace: Option<String>,
+    /// Its name.
+    pub autoscaler: Option<String>,
+    /// The name of the workload that it names.
+    pub workload: Option<String>,
+}
+
+impl Whose {
+    /// Of an autoscaler of this name, in this namespace.
+    pub fn of(autoscaler: &AutoscalerSpec, name: &str, namespace: Option<&str>) -> Self {
+        Self {
+            namespace: namespace.map(str::to_owned),
+            autoscaler: Some(name.to_owned()),
+            workload: autoscaler.workload.as_ref().map(|workload| workload.name.clone()),
+        }
+    }
+}
+
+/// The queries of one job.
+pub struct Queries {
+    server: Server,
+    queries: Vec<Query>,
+    whose: Whose,
+    /// The job's name and id, when it was last seen.
+    job: Option<(String, String)>,
+    window: Duration,
+    patience: Duration,
+}
+
+impl Queries {
+    /// The queries of a policy; `None` when it has none.
+    pub fn new(server: Server, policy: &Policy, whose: Whose) -> Option<Self> {
+        let queries: Vec<Query> = of(policy).cloned().collect();
+        let poll = policy.poll.get();
+        // Polls come up to a twentieth early.
+        let (window, patience) = (poll.mul_f64(0.9), poll / 2);
+        (!queries.is_empty()).then_some(Self { server, queries, whose, job: None, window, patience })
+    }
+
+    /// Polls the job, and asks for the answers meanwhile; in the first cycle of a policy that asks for the job's name or id,
+    /// after it.
+    pub async fn beside(
+        &mut self,
+        poll: impl Future<Output = Observation>,
+        now: fn() -> Timestamp,
+    ) -> Observation {
+        let (observation, answers) = if self.job.is_some() || !self.asks_for_the_job() {
+            tokio::join!(poll, self.ask(now))
+        } else {
+            let observation = poll.await;
+            self.meet(&observation);
+            let answers = self.ask(now).await;
+            (observation, answers)
+        };
+        self.meet(&observation);
+        match observation {
+            Observation::Seen(mut snapshot) => {
+                snapshot.around.queries.extend(answers);
+                Observation::Seen(snapshot)
+            }
+            missed @ Observation::Missed(_) => missed,
+        }
+    }
+
+    fn asks_for_the_job(&self) -> bool {
+        let mut variables = self.queries.iter().flat_map(Query::variables);
+        variables.any(|variable| matches!(variable, Variable::Job | Variable::JobId))
+    }
+
+    fn meet(&mut self, observation: &Observation) {
+        if let Observation::Seen(Snapshot { name, job, .. }) = observation {
+            self.job = Some((name.clone(), job.to_string()));
+        }
+    }
+
+    /// All at once.
+    async fn ask(&self, now: fn() -> Timestamp) -> Vec<(String, Answer)> {
+        let job = self.job.as_ref();
+        let facts = QueryFacts {
+            namespace: self.whose.namespace.as_deref(),
+            autoscaler: self.whose.autoscaler.as_deref(),
+            workload: self.whose.workload.as_deref(),
+            job: job.map(|(name, _)| name.as_str()),
+            job_id: job.map(|(_, id)| id.as_str()),
+        };
+        join_all(self.queries.iter().map(async |query| {
+            let answer = match query.fill(&facts) {
+                Ok(filled) => {
+                    self.server.ask(&filled, self.window, self.patience, now).await.unwrap_or_else(|| {
+                        let (url, patience) = (self.server.url(), Span::from(self.patience));
+                        Answer {
+                            at: now(),
+                            values: Err(format!("Prometheus {url}: no answer yet after {patience}")),
+                        }
+                    })
+                }
+                Err(unfilled) => Answer { at: now(), values: Err(unfilled.to_string()) },
+            };
+            (query.as_str().to_owned(), answer)
+        }))
+        .await
+    }
+}
+
+fn of(policy: &Policy) -> impl Iterator<Item = &Query> {
+    policy.spec.rules.iter().filter_map(|rule| match rule {
+        Rule::Prometheus(rule) => Some(&rule.query),
+        _ => None,
+    })
+}
