@@ -117,15 +117,16 @@ impl ClusterArgs {
 
 /// The daemon, until it is told to stop.
 enum Daemon {
-    Files(Box<crate::config::Config>, Options),
+    Files(Box<(crate::config::Config, Options)>),
     Kubernetes(Box<kubernetes::Options>),
 }
 
 impl Daemon {
     async fn run(self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         match self {
-            Self::Files(config, options) => {
-                let ended = daemon(*config, &options, stop).await;
+            Self::Files(files) => {
+                let (config, options) = *files;
+                let ended = daemon(config, &options, stop).await;
                 ended.map_err(|error| Failure { exit: exit_of(&error), error: error.into() })
             }
             Self::Kubernetes(options) => {
@@ -146,10 +147,8 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     } else {
         let config = files::config(&args.config, policies)?;
         let journal_dir = (!args.no_journal).then(|| args.state.journals());
-        Daemon::Files(
-            Box::new(config),
-            Options { journal_dir, state_dir: args.state.state_dir, keep, prometheus, dry_run },
-        )
+        let options = Options { journal_dir, state_dir: args.state.state_dir, keep, prometheus, dry_run };
+        Daemon::Files(Box::new((config, options)))
     };
     runtime()?.block_on(async {
         let mut signals = Signals::new().context("cannot listen to signals").or_exit(Exit::Failed)?;

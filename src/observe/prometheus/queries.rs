@@ -32,7 +32,7 @@ impl Whose {
 /// The queries of one job.
 pub struct Queries {
     server: Server,
-    queries: Vec<Query>,
+    all: Vec<Query>,
     whose: Whose,
     /// The job's name and id, when it was last seen.
     job: Option<(String, String)>,
@@ -43,11 +43,11 @@ pub struct Queries {
 impl Queries {
     /// The queries of a policy; `None` when it has none.
     pub fn new(server: Server, policy: &Policy, whose: Whose) -> Option<Self> {
-        let queries: Vec<Query> = of(policy).cloned().collect();
+        let all: Vec<Query> = of(policy).cloned().collect();
         let poll = policy.poll.get();
         // Polls come up to a twentieth early.
         let (window, patience) = (poll.mul_f64(0.9), poll / 2);
-        (!queries.is_empty()).then_some(Self { server, queries, whose, job: None, window, patience })
+        (!all.is_empty()).then_some(Self { server, all, whose, job: None, window, patience })
     }
 
     /// Polls the job, and asks for the answers meanwhile; in the first cycle of a policy that asks for the job's name or id,
@@ -76,7 +76,7 @@ impl Queries {
     }
 
     fn asks_for_the_job(&self) -> bool {
-        let mut variables = self.queries.iter().flat_map(Query::variables);
+        let mut variables = self.all.iter().flat_map(Query::variables);
         variables.any(|variable| matches!(variable, Variable::Job | Variable::JobId))
     }
 
@@ -96,7 +96,7 @@ impl Queries {
             job: job.map(|(name, _)| name.as_str()),
             job_id: job.map(|(_, id)| id.as_str()),
         };
-        join_all(self.queries.iter().map(async |query| {
+        join_all(self.all.iter().map(async |query| {
             let answer = match query.fill(&facts) {
                 Ok(filled) => {
                     self.server.ask(&filled, self.window, self.patience, now).await.unwrap_or_else(|| {
