@@ -24,5 +24,6 @@ pub use fewer::{Clinging, can_go, fewer};
 pub use make::{Made, make};
 pub use more::Awaited;
 pub use quota::OverQuota;
+#[cfg(feature = "daemon")]
 pub(crate) use slots::needed as slots_needed;
 pub use types::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, Scale, Step};
