@@ -66,7 +66,9 @@ struct Late {
 /// While the lag L grows by g seconds in a second, the records that are put out carry event times that go on by 1 - g seconds in
 /// a second. In so much event time there came to exist as many records as are put out now, so
 ///
-///     arrival = rate out / (1 - g)        records behind = arrival x (L - the usual L)
+/// ```text
+/// arrival = rate out / (1 - g)        records behind = arrival x (L - the usual L)
+/// ```
 ///
 /// (Little's law, L = lambda W, with the time beyond the usual for W). A source that takes in half of what arrives has g = 1/2; one
 /// that stands at 40 s and is held up takes in just what arrives, 40 s of it behind; one that catches up has g < 0.
