@@ -183,6 +183,13 @@ impl Graph {
         }
         groups
     }
+
+    /// Slots that a job of these sizes holds, one size per vertex: of each slot sharing group, as many as its largest vertex has
+    /// subtasks.
+    pub fn slots_needed(&self, sizes: &[Parallelism]) -> u32 {
+        let largest = |members: Vec<usize>| members.into_iter().map(|v| sizes[v].get()).max().unwrap_or(0);
+        self.slot_sharing_groups().into_iter().map(|(_, members)| largest(members)).sum()
+    }
 }
 
 impl From<Graph> for Raw {

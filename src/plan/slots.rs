@@ -2,13 +2,9 @@
 
 use crate::model::{Graph, Parallelism, Slots, Snapshot};
 
-/// Slots that a job of these sizes holds: of each slot sharing group, as many as its largest vertex has subtasks.
+/// Slots that a job of these sizes holds.
 pub(crate) fn needed(graph: &Graph, sizes: &[Parallelism]) -> u32 {
-    graph.slot_sharing_groups().iter().map(|(_, members)| largest(members, sizes)).sum()
-}
-
-fn largest(members: &[usize], sizes: &[Parallelism]) -> u32 {
-    members.iter().map(|&v| sizes[v].get()).max().unwrap_or(0)
+    graph.slots_needed(sizes)
 }
 
 /// Slots that the job can have: its own and the free ones, within the most TaskManagers; `None` when they are not known.

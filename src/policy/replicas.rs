@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use super::hpa::{Basis, Metric, Proposal as Asks, Tolerance};
 use super::said::{Asked, Context, Replicas, ReplicasLimit, ReplicasLimitedBy, Said, Silence};
 use super::{Policy, Proposal, ReplicaBounds, Rule, Want, Why};
-use crate::model::{Parallelism, Phase, Pod, Reading, Snapshot, Timestamp};
+use crate::model::{Parallelism, Phase, Pod, Reading, Timestamp};
 
 /// The replicas that were asked for, and those that there are.
 fn replicas(context: &Context<'_>) -> Result<(u32, u32), Silence> {
@@ -111,15 +111,11 @@ fn sizes(current: u32, wanted: u32, context: &Context<'_>) -> Vec<Want> {
 /// Whether the job needs no more slots than so many TaskManagers of its workload have: it has shrunk already, and those that it
 /// let go of are still there. Its share of them would be a share of a share.
 fn fits(wanted: u32, context: &Context<'_>) -> bool {
-    let Snapshot { around, slots, graph, vertices, .. } = context.snapshot;
-    let Some(per) = slots.and_then(|slots| slots.per_taskmanager()).filter(|_| around.workload.is_some())
-    else {
-        return false;
-    };
-    let largest =
-        |members: &[usize]| members.iter().map(|&v| vertices[v].parallelism.get()).max().unwrap_or(0);
-    let own: u32 = graph.slot_sharing_groups().iter().map(|(_, members)| largest(members)).sum();
-    own <= wanted.saturating_mul(per)
+    let snapshot = context.snapshot;
+    let slots = snapshot.slots.filter(|_| snapshot.around.workload.is_some());
+    slots
+        .and_then(|slots| slots.per_taskmanager())
+        .is_some_and(|per| snapshot.graph.slots_needed(&snapshot.parallelism()) <= wanted.saturating_mul(per))
 }
 
 /// Every vertex's share of so many TaskManagers.
