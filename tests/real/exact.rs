@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Seconds between polls, 1 to 20 in no order: two minutes in all.
 const GAPS: [f64; 14] = [1.0, 13.0, 2.5, 7.3, 20.0, 1.7, 4.1, 16.2, 9.9, 3.3, 1.1, 12.4, 5.6, 11.0];
 
+/// Records a second.
+const RATE: f64 = 350.0;
+
 fn reference(url: &str) -> FlinkRef {
     FlinkRef {
         url: url.to_owned(),
@@ -50,11 +53,13 @@ async fn rates_are_exact_at_irregular_polls(version: &str) -> Result<()> {
     let options = Options::default().with("execution.buffer-timeout", "5 ms");
     let flink = Flink::start(version, options).await?;
     let topic = flink.topic("orders")?;
-    // What Flink itself spends on a record, some 50 us, is then well within what is asked for.
-    let job = Job::chain(&topic).parallelism("parse", 4).parallelism("enrich", 3).cost("enrich", "wait:2ms");
+    // What Flink itself spends on a record, some 50 us, and the tenths of a millisecond that a busy machine wakes late are then
+    // well within what is asked for.
+    let job = Job::chain(&topic).parallelism("parse", 4).cost("parse", "wait:8ms");
+    let job = job.parallelism("enrich", 3).cost("enrich", "wait:6ms");
     let job = flink.submit(&job).await?;
     flink.client().running_at(&job, PATIENCE, &[("parse", 4)]).await?;
-    topic.set_rate(700.0)?;
+    topic.set_rate(RATE)?;
     // Classes are loaded and buffers are filled once; neither is part of a steady rate.
     tokio::time::sleep(Duration::from_secs(10)).await;
 
@@ -71,7 +76,7 @@ async fn rates_are_exact_at_irregular_polls(version: &str) -> Result<()> {
         if let Some(signals) = history.signals().filter(|_| history.epoch_samples() > samples) {
             samples = history.epoch_samples();
             let sample = history.samples().last().context("a sample")?;
-            for checked in [check_sample(sample, 700.0), check_signals(&signals, 700.0)] {
+            for checked in [check_sample(sample, RATE), check_signals(&signals, RATE)] {
                 wrong.extend(checked.err().map(|error| format!("sample {samples}: {error}")));
             }
         }
@@ -104,8 +109,8 @@ fn check_signals(signals: &Signals, rate: f64) -> Result<()> {
     let [source, parse, enrich, _] = &signals.vertices[..] else { bail!("a chain has four vertices") };
     close("arrival", source.arrival.map(|e| e.mean), rate, 0.02)?;
     close("rate into parse", parse.rate_in.map(|e| e.mean), rate, 0.02)?;
-    close("service time of parse", parse.service_time.map(|e| e.mean), 0.004, 0.05)?;
-    close("service time of enrich", enrich.service_time.map(|e| e.mean), 0.002, 0.05)
+    close("service time of parse", parse.service_time.map(|e| e.mean), 0.008, 0.05)?;
+    close("service time of enrich", enrich.service_time.map(|e| e.mean), 0.006, 0.05)
 }
 
 #[tokio::test]

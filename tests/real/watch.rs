@@ -33,10 +33,11 @@ impl Watch {
         Self { task, seen }
     }
 
-    /// The most that waited since a moment.
-    pub fn peak_since(&self, from: SystemTime) -> f64 {
+    /// When the most waited since a moment, and how much that was.
+    pub fn peak_since(&self, from: SystemTime) -> (SystemTime, f64) {
         let seen = self.seen.lock().expect("nothing panics with it");
-        seen.iter().filter(|(at, _)| *at >= from).map(|(_, waiting)| *waiting).fold(0.0, f64::max)
+        let since = seen.iter().filter(|(at, _)| *at >= from).copied();
+        since.max_by(|(_, one), (_, other)| one.total_cmp(other)).unwrap_or((from, 0.0))
     }
 
     /// Waits until no more than `few` records wait and have not done so for a second, and says since when.
