@@ -93,13 +93,17 @@ fn close(what: &str, got: Option<f64>, truth: f64, within: f64) -> Result<()> {
     Ok(())
 }
 
-/// Every single difference of two polls has every rate within 2 % of the truth.
+/// Records may be on their way from one vertex to the next for so long when the machine is busy.
+const ON_THEIR_WAY: f64 = 0.1;
+
+/// Every single difference of two polls has every rate within 2 % of the truth, but for what is on its way at either end.
 fn check_sample(sample: &Sample, rate: f64) -> Result<()> {
     let (arrived, seconds) = (&sample.vertices[0], sample.seconds());
     let arrival = arrived.rate_out().zip(arrived.growth().or(Some(0.0))).map(|(out, growth)| out + growth);
-    close(&format!("arrival in a sample of {seconds:.1} s"), arrival, rate, 0.02)?;
+    let within = 0.02 + ON_THEIR_WAY / seconds;
+    close(&format!("arrival in a sample of {seconds:.1} s"), arrival, rate, within)?;
     for (name, vertex) in ["parse", "enrich", "sink"].iter().zip(&sample.vertices[1..]) {
-        close(&format!("{name} in a sample of {seconds:.1} s"), vertex.rate_in(), rate, 0.02)?;
+        close(&format!("{name} in a sample of {seconds:.1} s"), vertex.rate_in(), rate, within)?;
     }
     Ok(())
 }
