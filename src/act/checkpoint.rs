@@ -103,6 +103,7 @@ mod tests {
             last_running: None,
             load: 1.0,
             expects: BTreeMap::new(),
+            resubmission: None,
         }
     }
 

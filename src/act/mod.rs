@@ -8,7 +8,9 @@ mod check;
 mod checkpoint;
 mod in_place;
 mod replicas;
+mod resubmit;
 
 pub use checkpoint::Hastener;
 pub use in_place::{rescale, roll_back, take_up};
 pub use replicas::scale;
+pub use resubmit::{Program, by_hand, step as resubmit};

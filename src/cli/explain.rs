@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure, OrExit as _};
 use super::files;
 use super::output::Show;
 use crate::daemon::journal_file::{older, path};
-use crate::model::{Graph, Rescale, Timestamp};
+use crate::model::{Graph, Reached, Rescale, Timestamp};
 use crate::policy::{MemoryAdvice, Span};
 use crate::record::journal::{Replayer, Step};
 use crate::record::{Outcome, State};
@@ -67,13 +67,17 @@ impl Show for Explanation<'_> {
     fn show(&self) -> String {
         let mut notes = vec![("outcome", outcome(self.outcome))];
         if let Some(rescale) = self.rescale {
-            let Rescale { at, ended, end, from: _, to: _, downtime, load: _, brought } = rescale;
+            let Rescale { at, ended, end, from: _, to: _, downtime, load: _, brought, reached } = rescale;
             notes.push(("ended", format!("{end:?} after {}", Span::from(ended.since(*at)))));
             if let Some(downtime) = downtime {
                 notes.push(("downtime", format!("{:.1} s", downtime.get())));
             }
             if let Some(share) = brought {
                 notes.push(("brought", format!("{:.0} % of the capacity that was expected", share * 100.0)));
+            }
+            if !reached.is_empty() {
+                let after = |step: &Reached| format!("{:?} after {}", step.stage, Span::from(step.at.since(*at)));
+                notes.push(("states", reached.iter().map(after).collect::<Vec<_>>().join(", ")));
             }
         }
         notes.push(("journal", format!("{}:{}", self.journal, self.line)));

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::error::{ConfigError, Problem};
 use super::load::{AUTOSCALER, Document, POLICY};
 use super::yaml::{Node, Value};
+use crate::model::JobId;
 
 /// All that does not go together.
 pub(super) fn check(documents: &[Document<'_>]) -> Vec<ConfigError> {
@@ -16,6 +17,7 @@ pub(super) fn check(documents: &[Document<'_>]) -> Vec<ConfigError> {
         vertex_bounds(document, &mut errors);
         rules(document, &mut errors);
         prometheus(document, &mut errors);
+        savepoint(document, &mut errors);
     }
     errors
 }
@@ -130,6 +132,21 @@ fn prometheus(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
             continue;
         };
         errors.push(document.source.error(header.at, path, Problem::Format(what.to_owned())));
+    }
+}
+
+/// What runs a job again has to say how, and finds it by its name: every run has another id.
+fn savepoint(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
+    let (mechanism, job) = (["spec", "mechanism"], ["spec", "flink", "job"]);
+    let says_how = document.find(&["spec", "savepoint"]).is_some();
+    if document.text(&mechanism) == Some("Savepoint") && !says_how {
+        let what = "Savepoint needs spec.savepoint, which says how the job is run again: `savepoint: {jar: NAME.jar}`";
+        errors.push(document.error(&mechanism, Problem::Format(what.to_owned())));
+    }
+    let is_id = document.text(&job).is_some_and(|job| job.parse::<JobId>().is_ok());
+    if says_how && is_id {
+        let what = "a job that is run again from a savepoint gets another id: name it by its name";
+        errors.push(document.error(&job, Problem::Format(what.to_owned())));
     }
 }
 

@@ -200,6 +200,7 @@ fn cuts_off(by: LimitedBy) -> bool {
         | LimitedBy::ScaleUpLimit
         | LimitedBy::ScaleDownLimit => true,
         LimitedBy::Alignment
+        | LimitedBy::OneSize
         | LimitedBy::Together
         | LimitedBy::ScaleDownWindow
         | LimitedBy::RuleSilent

@@ -61,6 +61,8 @@ pub struct JobSeen {
 pub enum UsedMechanism {
     /// By resource requirements.
     InPlace,
+    /// Stopped with a savepoint and run again.
+    Savepoint,
 }
 
 /// A size of a job.

@@ -11,6 +11,7 @@ use super::status::{FlinkAutoscalerStatus, JobSeen, LastDecision, UsedMechanism}
 use super::{ConditionType, Numbers, reasons};
 use crate::decide::Decision;
 use crate::model::{Scheduler, Snapshot, Timestamp};
+use crate::plan::{Way, way};
 use crate::policy::{Mode, Policy};
 use crate::record::{Outcome, State, Summary};
 
@@ -59,7 +60,7 @@ pub fn after_cycle(last: &FlinkAutoscalerStatus, cycle: &Cycle<'_>) -> FlinkAuto
         observed_generation: generation,
         conditions: conditions(last, reasons::after_cycle(cycle), decision.at, is_news),
         job: snapshot.map(job).or_else(|| last.job.clone()),
-        mechanism: snapshot.map_or(last.mechanism, mechanism),
+        mechanism: snapshot.map_or(last.mechanism, |snapshot| mechanism(snapshot, policy)),
         current: current.or_else(|| last.current.clone()),
         // What was recommended stays so while nothing can be seen; a paused one recommends nothing.
         recommended: recommended.or_else(|| last.recommended.clone().filter(|_| policy.mode != Mode::Paused)),
@@ -113,10 +114,12 @@ fn job(snapshot: &Snapshot) -> JobSeen {
     JobSeen { id: snapshot.job.to_string(), name: snapshot.name.clone(), state: snapshot.state }
 }
 
-fn mechanism(snapshot: &Snapshot) -> Option<UsedMechanism> {
-    match snapshot.cluster.scheduler {
-        Scheduler::Adaptive => Some(UsedMechanism::InPlace),
-        Scheduler::Reactive | Scheduler::Default | Scheduler::Unknown => None,
+fn mechanism(snapshot: &Snapshot, policy: &Policy) -> Option<UsedMechanism> {
+    match way(snapshot.cluster, policy).ok()? {
+        // Whether it will take them is not known.
+        Way::InPlace if snapshot.cluster.scheduler == Scheduler::Unknown => None,
+        Way::InPlace => Some(UsedMechanism::InPlace),
+        Way::Savepoint | Way::SavepointWhole => Some(UsedMechanism::Savepoint),
     }
 }
 

@@ -35,6 +35,10 @@ pub(super) struct Job {
     /// Whether a rescale may have been cut off by the end of the program: looked at in the first cycle.
     pub(super) resumes: bool,
     pub(super) hastener: act::Hastener,
+    /// How the job is run again from a savepoint, where that is known.
+    pub(super) program: Option<act::Program>,
+    /// What keeps a job from being run again, told once.
+    pub(super) trouble: Trouble,
     pub(super) state: State,
     pub(super) keeper: Keeper,
     /// Who is told of each cycle.
@@ -69,10 +73,10 @@ pub(super) struct Ended {
 }
 
 /// What was done in a cycle beyond deciding.
-struct Done {
-    begun: Option<Timestamp>,
-    outcome: Outcome,
-    ended: Option<Timestamp>,
+pub(super) struct Done {
+    pub(super) begun: Option<Timestamp>,
+    pub(super) outcome: Outcome,
+    pub(super) ended: Option<Timestamp>,
 }
 
 impl Job {
@@ -84,6 +88,12 @@ impl Job {
         let mut next = Instant::now() + self.delay;
         let (mut staged, mut fenced) = (next, false);
         while !fenced {
+            // Between two runs of the job there is nothing to observe, and every second counts.
+            if let Some(went_on) = self.resubmit(&mut stop).await {
+                let Some(synced) = went_on else { break };
+                (fenced, next) = (synced, Instant::now());
+                continue;
+            }
             let mut observation = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -137,6 +147,9 @@ impl Job {
 
     /// Carries out what was approved, or takes back what has not come about.
     async fn act(&mut self, decision: &Decision, observation: &Observation) -> Done {
+        if let Some(done) = self.conclude_resubmission() {
+            return done;
+        }
         if let Some(done) = self.take_up(observation).await {
             return done;
         }
@@ -159,6 +172,7 @@ impl Job {
     async fn hasten(&mut self, observation: &Observation) {
         if let (Some(attempt), Observation::Seen(seen), Mode::Auto) =
             (&self.state.ledger.attempt, observation, self.policy.mode)
+            && attempt.is_in_place()
         {
             self.hastener.step(self.poller.client(), attempt, seen).await;
         }
@@ -168,6 +182,8 @@ impl Job {
         let begun = clock::now();
         self.state.begin(plan, begun);
         let outcome = match self.save().await {
+            // It goes on from there, step by step.
+            Ok(()) if self.state.resubmitting().is_some() => Outcome::Applied,
             Ok(()) => self.ask(plan, begun).await,
             // A rescale that a restart would not know of could be asked for twice, or never be taken back.
             Err(error) => {
@@ -202,7 +218,7 @@ impl Job {
             return None;
         }
         self.resumes = false;
-        let attempt = self.state.ledger.attempt.as_ref()?;
+        let attempt = self.state.ledger.attempt.as_ref().filter(|attempt| attempt.is_in_place())?;
         let acts = self.policy.mode == Mode::Auto && self.policy.rivals.is_empty();
         if !acts || !self.poller.client().may_change() {
             return None;
@@ -267,7 +283,7 @@ impl Job {
 
     /// When a rescale has begun or ended: what is known of it is kept for good before anything else happens. True when
     /// somebody else has written the state.
-    async fn sync(&mut self) -> bool {
+    pub(super) async fn sync(&mut self) -> bool {
         let fenced = is_fenced(self.save().await);
         if let Some(Err(error)) = self.journal.as_mut().map(JournalFile::sync) {
             warn!(%error, "the journal is not forced to the disk");

@@ -13,6 +13,7 @@ mod keep;
 pub mod kubernetes;
 mod pace;
 mod report;
+mod resubmit;
 mod run;
 pub mod store;
 mod workload;

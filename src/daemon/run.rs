@@ -184,6 +184,8 @@ fn jobs(config: Config, options: &Options, store: &Arc<Store>, reach: &Reach) ->
             resumes: state.ledger.attempt.is_some(),
             queries,
             hastener: act::Hastener::default(),
+            program: act::Program::of(&spec),
+            trouble: Trouble::default(),
             keeper: Keeper::Directory(Arc::clone(store)),
             listener: None,
             delay: policy.poll.get() * index / count,

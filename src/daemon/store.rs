@@ -279,6 +279,7 @@ mod tests {
                 downtime: None,
                 load: 0.1 + 0.2,
                 brought: None,
+                reached: Vec::new(),
             });
         }
         State { ledger, ..State::default() }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Hold;
-use crate::model::{FlinkVersion, Ledger, Rescale, Scheduler, Snapshot, Timestamp};
-use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step};
+use crate::model::{Ledger, Rescale, Snapshot, Timestamp};
+use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step, way};
 use crate::policy::{MemoryState, Policy, Proposal, ScaleDirection};
 use crate::signals::{Signals, Trend};
 
@@ -29,9 +29,6 @@ const OTHER_LOAD: f64 = 0.1;
 /// A change of the replicas that failed is tried again after this long: an API server that restarts is back by then, and one
 /// that is down for longer is not asked with every poll.
 const SCALE_AGAIN_AFTER: Duration = Duration::from_secs(15);
-
-/// Requirements can be set over REST from this version on (FLIP-291).
-const IN_PLACE_SINCE: FlinkVersion = FlinkVersion { major: 1, minor: 18, patch: 0 };
 
 /// A plan that nothing speaks against; only [`judge`] makes one, and an actuator takes nothing else.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -164,22 +161,7 @@ fn changing(c: &Context<'_>) -> Option<Hold> {
 }
 
 fn mechanism(c: &Context<'_>) -> Option<Hold> {
-    let cluster = c.snapshot.cluster;
-    let detail = match cluster.scheduler {
-        _ if cluster.version < IN_PLACE_SINCE => {
-            format!("Flink {} cannot rescale a running job in place; 1.18 and later can", cluster.version)
-        }
-        Scheduler::Default => {
-            "the job runs under the default scheduler, which cannot rescale it in place; set \
-                               `jobmanager.scheduler: adaptive`"
-                .to_owned()
-        }
-        Scheduler::Reactive => "the job runs in reactive mode, which takes all slots there are; set \
-                                `jobmanager.scheduler: adaptive` instead of `scheduler-mode: reactive`"
-            .to_owned(),
-        Scheduler::Adaptive | Scheduler::Unknown => return None,
-    };
-    Some(Hold::MechanismUnavailable { detail })
+    way(c.snapshot.cluster, c.policy).err().map(|detail| Hold::MechanismUnavailable { detail })
 }
 
 fn cooldown(direction: Direction, c: &Context<'_>) -> Option<Hold> {
@@ -323,6 +305,7 @@ fn not_worth_it(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Scheduler;
     use std::collections::BTreeMap;
 
     use crate::model::{Expectation, Memory, Parallelism, RescaleEnd};

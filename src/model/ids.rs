@@ -23,6 +23,11 @@ macro_rules! flink_id {
             pub const fn from_bits(bits: u128) -> Self {
                 Self(bits)
             }
+
+            /// Its 16 bytes.
+            pub const fn bits(self) -> u128 {
+                self.0
+            }
         }
 
         impl FromStr for $name {
@@ -71,6 +76,11 @@ flink_id!(
 flink_id!(
     /// A job vertex: one chain of operators, as `/jobs/:id` lists it.
     VertexId
+);
+
+flink_id!(
+    /// What an operation that was asked for is known by: a stop, or a savepoint.
+    TriggerId
 );
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Memory, Parallelism, Scaling, Seconds, Timestamp, VertexId};
+use super::{JobId, Memory, Parallelism, Reached, Resubmission, Scaling, Seconds, Timestamp, VertexId};
 
 /// Past rescales kept; the budget per day is far below.
 const RESCALES_KEPT: usize = 64;
@@ -194,6 +194,16 @@ pub struct Attempt {
     pub load: f64,
     /// Capacity in records/s of each vertex that grows: before, and as expected after.
     pub expects: BTreeMap<VertexId, (f64, f64)>,
+    /// How far it is, where the job is stopped with a savepoint for it and run again; `None` for one in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resubmission: Option<Resubmission>,
+}
+
+impl Attempt {
+    /// Whether nothing but the end of a rescale in place is to be seen or to be taken back.
+    pub fn is_in_place(&self) -> bool {
+        self.resubmission.is_none()
+    }
 }
 
 /// How a rescale ended.
@@ -238,6 +248,9 @@ pub struct Rescale {
     pub load: f64,
     /// Share of the expected gain in capacity that came true, once it has been checked.
     pub brought: Option<f64>,
+    /// The states it went through, where the job was stopped with a savepoint for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reached: Vec<Reached>,
 }
 
 impl Rescale {

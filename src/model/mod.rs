@@ -8,6 +8,7 @@ mod graph;
 mod ids;
 mod ledger;
 pub(crate) mod nearest;
+mod resubmission;
 mod scaling;
 mod snapshot;
 mod time;
@@ -18,9 +19,10 @@ pub use around::{
     Removes, Room, Scalable, TaskManager, Workload,
 };
 pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
-pub use ids::{IdError, JobId, VertexId};
+pub use ids::{IdError, JobId, TriggerId, VertexId};
 pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Pressure, Rescale, RescaleEnd};
 pub use nearest::Hint;
+pub use resubmission::{Event, Reached, Restored, Resubmission, Run, Stage, Stop};
 pub use scaling::{Growth, NoRoom, Scaled, Scaling};
 pub use snapshot::{
     Cluster, FlinkVersion, JobState, Missed, MissedWhy, Observation, Reading, Scheduler, Slots, Snapshot,

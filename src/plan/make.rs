@@ -4,7 +4,7 @@ use super::behavior::Pace;
 use super::fewer::Clinging;
 use super::more::Awaited;
 use super::quota::OverQuota;
-use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, bounds, slots, together};
+use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, Way, bounds, slots, together, way};
 use crate::model::{Ledger, Parallelism, Snapshot, Timestamp, Vertex};
 use crate::policy::{Policy, Proposal, Want, Why};
 
@@ -44,8 +44,11 @@ pub fn make(
     let wished = maker.wished(direction);
     let pace = Pace::new(direction, policy, snapshot, ledger, now);
     let made = match direction {
-        Direction::Up => maker.grow(&wished, &pace).map(|made| maker.with_taskmanagers(made)),
-        Direction::Down => maker.shrink(&wished, &pace, ledger, now),
+        Direction::Up => {
+            let made = maker.grow(&wished, &pace).and_then(|made| maker.one_size(made));
+            made.map(|made| maker.with_taskmanagers(made))
+        }
+        Direction::Down => maker.shrink(&wished, &pace, ledger, now).and_then(|made| maker.one_size(made)),
     };
     (made, maker.limits)
 }
@@ -135,6 +138,31 @@ impl<'a> Maker<'a> {
         }
     }
 
+    /// The plan with the largest of its sizes for all vertices, where the job takes no other; `None` when that is the one it has.
+    fn one_size(&mut self, mut made: Made) -> Option<Made> {
+        if made.plan.way != Way::SavepointWhole || made.plan.scale.is_some() {
+            return Some(made);
+        }
+        let largest = made.plan.changes.iter().map(|change| change.to).max()?;
+        // Flink refuses a job with more subtasks than a vertex has key groups.
+        let most = self.snapshot.graph.vertices().iter().map(|vertex| vertex.max_parallelism).min()?;
+        let size = largest.min(most);
+        let before: Vec<_> = made.plan.changes.iter().map(|change| change.to).collect();
+        for (index, before) in before.into_iter().enumerate() {
+            self.limit(index, LimitedBy::OneSize, before, size);
+        }
+        let sizes = vec![size; made.plan.changes.len()];
+        let is_larger = made.plan.changes.iter().any(|change| size > change.from);
+        if made.plan.direction == Direction::Down && is_larger {
+            return None;
+        }
+        let Made { plan, .. } = self.made(made.plan.direction, &sizes)?;
+        let have = self.snapshot.slots.map(|slots| slots.total);
+        made.slots_have = made.slots_have.or(have.filter(|&have| plan.slots_after > have));
+        made.plan = plan;
+        Some(made)
+    }
+
     /// The plan for these sizes; `None` when they are the ones there are.
     pub(super) fn made(&self, direction: Direction, sizes: &[Parallelism]) -> Option<Made> {
         let wants = &self.proposal.wants;
@@ -169,6 +197,7 @@ impl<'a> Maker<'a> {
                     .and_then(|s| s.per_taskmanager())
                     .map(|per| slots_after.div_ceil(per).max(self.policy.replicas.min.unwrap_or(0))),
                 scale: None,
+                way: way(self.snapshot.cluster, self.policy).unwrap_or_default(),
                 assumes: Assumptions {
                     job: self.snapshot.job,
                     version: self.snapshot.cluster.version,

@@ -18,6 +18,7 @@ mod slots;
 mod testing;
 mod together;
 mod types;
+mod way;
 mod wish;
 
 pub use fewer::{Clinging, can_go, fewer};
@@ -27,3 +28,4 @@ pub use quota::OverQuota;
 #[cfg(feature = "daemon")]
 pub(crate) use slots::needed as slots_needed;
 pub use types::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, Scale, Step};
+pub use way::{Way, way};

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Way;
 use crate::model::{FlinkVersion, JobId, Parallelism, Removes, Timestamp, VertexId};
 
 /// What is to be done to a job, with nothing left to choose.
@@ -22,6 +23,9 @@ pub struct Plan {
     /// How the workload is scaled: what is done about it now, before or without the vertices; `None` where nothing is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<Scale>,
+    /// Which way the job is rescaled.
+    #[serde(skip_serializing_if = "Way::is_in_place")]
+    pub way: Way,
     /// What must still be so when it is carried out.
     pub assumes: Assumptions,
     /// Records/s that the sources are to take in, all together: what the plan is for.
@@ -150,6 +154,8 @@ pub enum LimitedBy {
     Partitions,
     /// Alignment with the key groups, or with a source's partitions.
     Alignment,
+    /// This Flink runs a job again with one size for all of its vertices.
+    OneSize,
     /// Vertices that records go straight through keep one size.
     Together,
     /// The slots that are there, or that the most TaskManagers would give.

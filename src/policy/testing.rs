@@ -35,6 +35,7 @@ pub(crate) fn rescale(nth: usize, downtime: Option<f64>) -> Rescale {
         downtime: downtime.and_then(|seconds| Seconds::new(seconds).ok()),
         load: 0.0,
         brought: None,
+        reached: Vec::new(),
     }
 }
 

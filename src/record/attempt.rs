@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::model::{
-    Attempt, Expectation, Parallelism, Reading, Rescale, RescaleEnd, Seconds, Snapshot, Timestamp,
+    Attempt, Expectation, Parallelism, Reading, Rescale, RescaleEnd, Resubmission, Seconds, Snapshot, Timestamp,
 };
 
 /// A job that runs at a size that was not asked for is given this long to go on to the one that was: the adaptive
@@ -29,6 +29,9 @@ impl Ended {
 
 /// Whether a rescale under way has ended, by what was just seen of the job.
 pub(super) fn ended(attempt: &Attempt, snapshot: &Snapshot) -> Option<Ended> {
+    if let Some(resubmission) = &attempt.resubmission {
+        return ended_anew(attempt, resubmission, snapshot);
+    }
     if snapshot.job != attempt.job || snapshot.state.is_terminal() {
         return Some(Ended::without_downtime(RescaleEnd::Superseded));
     }
@@ -47,6 +50,29 @@ pub(super) fn ended(attempt: &Attempt, snapshot: &Snapshot) -> Option<Ended> {
         snapshot.running_since.is_some_and(|since| snapshot.flink_now.since(since) > SETTLES_WITHIN);
     (!all_as(&attempt.from) && settled)
         .then(|| Ended { end: RescaleEnd::Partial, downtime: downtime(attempt, snapshot) })
+}
+
+/// The same, where the job is stopped for it and run again under another id. While its old run is seen, or none that runs, who
+/// carries it out knows how far it is.
+fn ended_anew(attempt: &Attempt, resubmission: &Resubmission, snapshot: &Snapshot) -> Option<Ended> {
+    if snapshot.job == attempt.job {
+        return None;
+    }
+    if ![resubmission.target, resubmission.fallback].contains(&snapshot.job) {
+        return Some(Ended::without_downtime(RescaleEnd::Superseded));
+    }
+    if !snapshot.is_fully_running() {
+        return None;
+    }
+    let mut vertices = snapshot.graph.vertices().iter().zip(&snapshot.vertices);
+    let end = if snapshot.job == resubmission.fallback {
+        RescaleEnd::TimedOut
+    } else if vertices.all(|(vertex, reading)| attempt.to.get(&vertex.id) == Some(&reading.parallelism)) {
+        RescaleEnd::Done
+    } else {
+        RescaleEnd::Partial
+    };
+    Some(Ended { end, downtime: downtime(attempt, snapshot) })
 }
 
 /// For how long the job worked on nothing, by the JobManager's clock.
@@ -108,8 +134,9 @@ pub(super) fn expectation(attempt: &Attempt, ended: Ended, now: Timestamp) -> Op
 
 /// The ended rescale.
 pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale {
-    let Attempt { job: _, at, deadline: _, from, to, last_running: _, load, expects: _ } = attempt;
-    Rescale { at, ended: now, end: ended.end, from, to, downtime: ended.downtime, load, brought: None }
+    let Attempt { job: _, at, deadline: _, from, to, last_running: _, load, expects: _, resubmission } = attempt;
+    let reached = resubmission.map_or_else(Vec::new, |resubmission| resubmission.reached);
+    Rescale { at, ended: now, end: ended.end, from, to, downtime: ended.downtime, load, brought: None, reached }
 }
 
 #[cfg(test)]
@@ -132,6 +159,7 @@ mod tests {
             last_running: Some(START),
             load: 0.0,
             expects: std::collections::BTreeMap::new(),
+            resubmission: None,
         }
     }
 

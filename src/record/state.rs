@@ -8,7 +8,7 @@ use super::Outcome;
 use super::attempt::{self, After, Ended};
 use crate::decide::{Decision, decide};
 use crate::guard::Approved;
-use crate::model::{Attempt, Ledger, Observation, Pressure, Snapshot, Timestamp};
+use crate::model::{Attempt, Event, Ledger, Observation, Pressure, Resubmission, Snapshot, Timestamp};
 use crate::policy::{Policy, scale_down_window};
 use crate::signals::History;
 
@@ -93,6 +93,7 @@ impl State {
             expects: growing
                 .filter_map(|change| Some((change.vertex, (change.capacity_before?, change.capacity_after?))))
                 .collect(),
+            resubmission: (!plan.way.is_in_place()).then(|| Resubmission::new(plan.assumes.job, now)),
         });
     }
 
@@ -111,7 +112,20 @@ impl State {
 
     /// The rescale that has not come about in time, if there is one: it is to be taken back.
     pub fn overdue(&self, now: Timestamp) -> Option<&Attempt> {
-        self.ledger.attempt.as_ref().filter(|attempt| now >= attempt.deadline)
+        self.ledger.attempt.as_ref().filter(|attempt| attempt.is_in_place() && now >= attempt.deadline)
+    }
+
+    /// The job that is being stopped and run again, until nothing more is to be done about it.
+    pub fn resubmitting(&self) -> Option<(&Attempt, &Resubmission)> {
+        let attempt = self.ledger.attempt.as_ref()?;
+        let resubmission = attempt.resubmission.as_ref()?;
+        (!resubmission.stage().is_over()).then_some((attempt, resubmission))
+    }
+
+    /// Takes in what was seen of it; whether that is to be kept for good before the next step.
+    pub fn resubmit(&mut self, event: &Event, now: Timestamp) -> bool {
+        let resubmission = self.ledger.attempt.as_mut().and_then(|attempt| attempt.resubmission.as_mut());
+        resubmission.is_some_and(|resubmission| resubmission.follow(event, now))
     }
 
     fn conclude(&mut self, ended: Ended, now: Timestamp) {

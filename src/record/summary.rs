@@ -227,6 +227,7 @@ pub fn limited(by: LimitedBy) -> &'static str {
         LimitedBy::KeyGroups => "it has no more key groups",
         LimitedBy::Partitions => "it has no more partitions to read from",
         LimitedBy::Alignment => "alignment with its key groups or partitions",
+        LimitedBy::OneSize => "this Flink runs a job again with one size for all of its vertices",
         LimitedBy::Together => "a forward edge keeps both its ends at one size",
         LimitedBy::MaxScaleUpFactor => "the rule's largest factor for scaling up",
         LimitedBy::MaxScaleDownFactor => "the rule's largest factor for scaling down",

@@ -266,6 +266,7 @@ fn ledger(vertices: usize) -> impl Strategy<Value = Ledger> {
                 downtime: Seconds::new(seconds).ok(),
                 load: 0.0,
                 brought: None,
+                reached: Vec::new(),
             });
         }
         ledger

@@ -24,6 +24,7 @@ mod policies;
 mod prometheus;
 mod quiet;
 mod record_fixtures;
+mod savepoint;
 mod soak;
 mod steps;
 mod testbed_works;

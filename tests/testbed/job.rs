@@ -26,7 +26,7 @@ impl Job {
         self.with("name", name)
     }
 
-    /// The parallelism with which a stage starts; 1 unless told otherwise.
+    /// The parallelism with which a stage starts; 1 unless told otherwise, and with 0 that of the whole job.
     #[must_use]
     pub fn parallelism(self, stage: &str, parallelism: u32) -> Self {
         self.with(&format!("{stage}.parallelism"), &parallelism.to_string())
@@ -36,6 +36,11 @@ impl Job {
     #[must_use]
     pub fn cost(self, stage: &str, cost: &str) -> Self {
         self.with(&format!("{stage}.cost"), cost)
+    }
+
+    /// The class whose `main` is run, and its arguments.
+    pub fn program(&self) -> (&'static str, &[String]) {
+        (self.class, &self.arguments)
     }
 
     /// Any other argument.

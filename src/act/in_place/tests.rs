@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::{Rescale, RescaleEnd};
 use crate::observe::flink::scripted::{Reply, Request, Scripted, fixture, recorded_job};
-use crate::plan::{Assumptions, Change, Direction};
+use crate::plan::{Assumptions, Change, Direction, Way};
 
 const VERSION: &str = "2.3.0";
 
@@ -40,6 +40,7 @@ impl World {
             slots_before: 3,
             slots_after: 6,
             replicas: None,
+            way: Way::InPlace,
             assumes: Assumptions {
                 job: job.parse().expect("an id"),
                 version: VERSION.parse().expect("a version"),
@@ -246,6 +247,7 @@ fn last(world: &World, to: [u64; 4]) -> Rescale {
         downtime: None,
         load: 1.0,
         brought: None,
+        reached: Vec::new(),
     }
 }
 
@@ -347,6 +349,7 @@ async fn takes_back_what_did_not_come_about() {
         load: 1.0,
         last_running: None,
         expects: BTreeMap::new(),
+        resubmission: None,
     };
     for (asked_for, put, kind, puts) in [
         ([2, 6, 2, 1], Reply::ok("{}"), "RolledBack", 1),

@@ -26,6 +26,7 @@ use super::publish::{Board, Publisher, put};
 use super::wanted::{Checked, Refused, Setup, Wanted};
 use super::work::{Begin, Place};
 use super::world::{Objects, autoscalers};
+use crate::act::Program;
 use crate::config::Library;
 use crate::crd::{self, FlinkAutoscalerStatus};
 use crate::daemon::clients::Clients;
@@ -287,6 +288,7 @@ impl Controller {
                 &Ok((means.client.clone(), key.namespace.clone())),
             ),
             queries,
+            program: Program::of(&setup.spec),
             carried,
             place: Place {
                 client: means.client.clone(),

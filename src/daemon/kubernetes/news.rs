@@ -241,6 +241,7 @@ mod tests {
             downtime: Seconds::new(1.5).ok(),
             load: 0.0,
             brought: None,
+            reached: Vec::new(),
         };
         let mut teller = Teller::default();
         let mut notes = Vec::new();

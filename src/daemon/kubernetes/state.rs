@@ -311,6 +311,7 @@ mod tests {
                 downtime: None,
                 load: 0.1 + 0.2,
                 brought: None,
+                reached: Vec::new(),
             });
         }
         ledger

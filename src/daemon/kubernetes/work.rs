@@ -12,7 +12,7 @@ use tracing::{info, warn};
 
 use super::key::Key;
 use super::state::ClusterState;
-use crate::act::Hastener;
+use crate::act::{Hastener, Program};
 use crate::daemon::clock;
 use crate::daemon::job::{Ended, Job, Listener};
 use crate::daemon::journal_file::JournalFile;
@@ -35,6 +35,8 @@ pub(super) struct Begin {
     pub(super) poller: Poller,
     pub(super) workload: Option<Workload>,
     pub(super) queries: Option<Queries>,
+    /// How the job is run again from a savepoint, where that is known.
+    pub(super) program: Option<Program>,
     /// What an earlier task of the same job knew; otherwise it is taken over.
     pub(super) carried: Option<(Keeper, State)>,
     pub(super) place: Place,
@@ -56,7 +58,7 @@ pub(super) struct Place {
 impl Begin {
     /// Works until `stop` is true; `None` when that came before there was a state.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) -> Option<Ended> {
-        let Self { key, policy, poller, workload, queries, carried, place, listener, mut journal, delay } =
+        let Self { key, policy, poller, workload, queries, program, carried, place, listener, mut journal, delay } =
             self;
         let (keeper, state) = if let Some(carried) = carried {
             carried
@@ -81,6 +83,8 @@ impl Begin {
             resumes: state.ledger.attempt.is_some(),
             queries,
             hastener: Hastener::default(),
+            program,
+            trouble: Trouble::default(),
             state,
             keeper,
             listener: Some(listener),

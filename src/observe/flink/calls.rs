@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::client::FlinkClient;
 use super::error::FlinkError;
 use super::wire::{
-    CheckpointStatus, Config, JobView, Listed, Metric, Overview, Pools, Requirements, Settings, Status,
-    TaskManagerListed, TaskManagersAnswer, Triggered, longest_lag, sum_of,
+    CheckpointStatus, Checkpoints, Config, Jars, JobView, Listed, Metric, Overview, Pools, Requirements, RunRequest,
+    SavepointStatus, Settings, Status, StopRequest, TaskManagerListed, TaskManagersAnswer, Triggered, longest_lag, sum_of,
 };
-use crate::model::{JobId, JobState, VertexId};
+use crate::model::{JobId, JobState, TriggerId, VertexId};
 
 impl FlinkClient {
     /// `GET /config`: the first call, so what cannot be read is not Flink.
@@ -36,7 +36,7 @@ impl FlinkClient {
     }
 
     /// `GET /jobs/overview`.
-    pub(super) async fn jobs(&self, until: Instant) -> Result<Vec<Listed>, FlinkError> {
+    pub(crate) async fn jobs(&self, until: Instant) -> Result<Vec<Listed>, FlinkError> {
         self.get("/jobs/overview", until).await?.read()
     }
 
@@ -149,6 +149,53 @@ impl FlinkClient {
         let path = format!("/jobs/{job}/checkpoints/{}", encoded(trigger));
         let status: CheckpointStatus = self.get(&path, until).await?.read()?;
         Ok(status.has_ended())
+    }
+
+    /// `POST /jobs/:id/stop`: has the job stopped with a savepoint. Asked for again under the same trigger id it is the same stop.
+    pub(crate) async fn stop(
+        &self,
+        job: JobId,
+        request: &StopRequest<'_>,
+        until: Instant,
+    ) -> Result<(), FlinkError> {
+        let body = serde_json::to_vec(request).expect("texts and a flag");
+        self.change(Method::POST, &format!("/jobs/{job}/stop"), body, until).await.map(drop)
+    }
+
+    /// `GET /jobs/:id/savepoints/:trigger`: how a stop goes.
+    pub(crate) async fn savepoint_status(
+        &self,
+        job: JobId,
+        trigger: TriggerId,
+        until: Instant,
+    ) -> Result<SavepointStatus, FlinkError> {
+        self.get(&format!("/jobs/{job}/savepoints/{trigger}"), until).await?.read()
+    }
+
+    /// `GET /jobs/:id/checkpoints`: up to 3 s old.
+    pub(crate) async fn checkpoints(&self, job: JobId, until: Instant) -> Result<Checkpoints, FlinkError> {
+        self.get(&format!("/jobs/{job}/checkpoints"), until).await?.read()
+    }
+
+    /// `GET /jars`.
+    pub(crate) async fn jars(&self, until: Instant) -> Result<Jars, FlinkError> {
+        self.get("/jars", until).await?.read()
+    }
+
+    /// `POST /jars/:id/run`: answered when the job has been taken in.
+    pub(crate) async fn run_jar(
+        &self,
+        jar: &str,
+        request: &RunRequest<'_>,
+        until: Instant,
+    ) -> Result<(), FlinkError> {
+        let body = serde_json::to_vec(request).expect("texts, numbers and flags");
+        self.change(Method::POST, &format!("/jars/{}/run", encoded(jar)), body, until).await.map(drop)
+    }
+
+    /// `PATCH /jobs/:id?mode=cancel`.
+    pub(crate) async fn cancel(&self, job: JobId, until: Instant) -> Result<(), FlinkError> {
+        self.change(Method::PATCH, &format!("/jobs/{job}?mode=cancel"), Vec::new(), until).await.map(drop)
     }
 
     /// A GET that makes the JobManager fetch metrics when its store is old enough.

@@ -193,6 +193,7 @@ impl FlinkClient {
         let method = match *method {
             Method::PUT => "PUT",
             Method::POST => "POST",
+            Method::PATCH => "PATCH",
             _ => "GET",
         };
         Asked { method, url: format!("{}{path}", self.inner.base).into() }

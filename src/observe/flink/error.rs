@@ -12,7 +12,7 @@ use crate::model::{JobId, JobState, MissedWhy};
 /// so there are none here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asked {
-    /// GET, PUT or POST.
+    /// GET, PUT, POST or PATCH.
     pub method: &'static str,
     /// The whole URL.
     pub url: Box<str>,

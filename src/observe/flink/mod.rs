@@ -23,7 +23,9 @@ mod wire;
 pub use client::FlinkClient;
 pub use error::{Asked, FlinkError, Refusal};
 pub use poll::Poller;
-pub(crate) use wire::{JobView, Requirements, TaskManagerListed, TaskManagers};
+pub(crate) use wire::{
+    JobView, Requirements, RunRequest, SavepointOutcome, StopRequest, TaskManagerListed, TaskManagers,
+};
 
 use crate::model::{Graph, Reading, VertexId};
 

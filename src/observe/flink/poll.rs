@@ -90,6 +90,13 @@ impl Poller {
         self.slots_wanted = true;
     }
 
+    /// Looks for the job anew in the next cycle: it was run again under another id.
+    pub fn forget_job(&mut self) {
+        if self.may_run_again() {
+            self.job = None;
+        }
+    }
+
     /// Whether the registered TaskManagers are read in the next cycle, with the slots: one call more.
     pub fn want_taskmanagers(&mut self, wanted: bool) {
         self.taskmanagers_wanted = wanted;

@@ -25,6 +25,9 @@ pub struct AutoscalerSpec {
     /// How the job is rescaled.
     #[serde(default)]
     pub mechanism: Mechanism,
+    /// How the job is run again from a savepoint, where it cannot be rescaled in place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub savepoint: Option<SavepointSpec>,
     /// Bounds of every vertex's parallelism.
     #[serde(default)]
     pub parallelism: Bounds,
@@ -144,6 +147,43 @@ pub enum Mechanism {
     Auto,
     /// By resource requirements; needs Flink 1.18 or later and the adaptive scheduler.
     InPlace,
+    /// The job is stopped with a savepoint and its jar run again from it; needs a session cluster and `savepoint`.
+    Savepoint,
+}
+
+/// How a job is run again from a savepoint: Flink does not tell of a running job which jar it came from. The jar has to be on the
+/// cluster (`POST /jars/upload`), and stays there where `web.upload.dir` outlives the JobManager.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SavepointSpec {
+    /// The jar's file name as it was uploaded, such as orders.jar: the newest of that name is run.
+    #[schemars(length(min = 1))]
+    pub jar: String,
+    /// The class whose `main` is run; the one that the jar's manifest names, without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub entry_class: Option<String>,
+    /// The arguments of `main`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<String>,
+    /// The directory of the savepoints; the cluster's own (`execution.checkpointing.savepoint-dir`) without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub directory: Option<String>,
+    /// The form of the savepoints.
+    #[serde(default)]
+    pub format: SavepointFormat,
+}
+
+/// The form of a savepoint, in Flink's words.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SavepointFormat {
+    /// The same for every state backend.
+    #[default]
+    Canonical,
+    /// The state backend's own, which is written and read faster.
+    Native,
 }
 
 /// Bounds of a vertex's parallelism.

@@ -20,7 +20,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use autoscaler::{
-    AutoscalerSpec, Bounds, FlinkRef, Mechanism, Mode, PolicyRef, ReplicaBounds, VertexSpec, WorkloadRef,
+    AutoscalerSpec, Bounds, FlinkRef, Mechanism, Mode, PolicyRef, ReplicaBounds, SavepointFormat, SavepointSpec,
+    VertexSpec, WorkloadRef,
 };
 pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
 pub use limits::{Alignment, Blackout, Budget, Limits, MemoryPressure, Quota, ScaleDirection};
@@ -59,6 +60,20 @@ pub struct Policy {
     /// Who else scales the same job or the same workload: while there is anybody, nothing is rescaled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rivals: Vec<Rival>,
+    /// How the job is rescaled.
+    #[serde(default, skip_serializing_if = "is_auto")]
+    pub mechanism: Mechanism,
+    /// Whether it is known how the job is run again from a savepoint.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub can_run_again: bool,
+}
+
+fn is_auto(mechanism: &Mechanism) -> bool {
+    *mechanism == Mechanism::Auto
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Policy {
@@ -74,6 +89,8 @@ impl Policy {
             labels: BTreeMap::new(),
             pauses: Vec::new(),
             rivals: Vec::new(),
+            mechanism: autoscaler.mechanism,
+            can_run_again: autoscaler.savepoint.is_some(),
         }
     }
 

@@ -8,7 +8,7 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 
 /**
  * The steps that the jobs are put together from. Each is a vertex of its own, named after its stage, with a uid, and
- * takes {@code --STAGE.parallelism} and {@code --STAGE.cost}. All jobs take {@code --name}, {@code --keys},
+ * takes {@code --STAGE.parallelism} (0: that of the whole job) and {@code --STAGE.cost}. All jobs take {@code --name}, {@code --keys},
  * {@code --max-parallelism}, {@code --splits}, {@code --payload} (bytes that each record carries) and
  * {@code --checkpoint-millis} (unset: the cluster's configuration).
  */
@@ -81,6 +81,8 @@ final class Shape {
     }
 
     private <T> SingleOutputStreamOperator<T> own(String stage, SingleOutputStreamOperator<T> step) {
-        return step.name(stage).uid(stage).disableChaining().setParallelism(arguments.number(stage + ".parallelism", 1));
+        step.name(stage).uid(stage).disableChaining();
+        int parallelism = arguments.number(stage + ".parallelism", 1);
+        return parallelism == 0 ? step : step.setParallelism(parallelism);
     }
 }

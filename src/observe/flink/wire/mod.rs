@@ -10,6 +10,7 @@ mod metrics;
 mod number;
 mod pools;
 mod requirements;
+mod savepoint;
 mod taskmanagers;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ pub(crate) use metrics::{Metric, longest_lag, sum_of};
 pub(crate) use number::Number;
 pub(crate) use pools::Pools;
 pub(crate) use requirements::Requirements;
+pub(crate) use savepoint::{Checkpoints, Jars, RunRequest, SavepointOutcome, SavepointStatus, StopRequest};
 pub(crate) use taskmanagers::{TaskManagerListed, TaskManagers, TaskManagersAnswer};
 
 use crate::model::{GraphError, VertexId};
@@ -74,6 +76,9 @@ macro_rules! plain_answers {
 
 plain_answers!(
     CheckpointStatus,
+    Checkpoints,
+    Jars,
+    SavepointStatus,
     Overview,
     Requirements,
     Status,

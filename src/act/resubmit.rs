@@ -1,0 +1,265 @@
+//! Stopping a job with a savepoint and running its jar again at another size: one step at a time.
+//!
+//! What a state asks for is done, or done again, and what is then seen is told; which state comes next is the model's to say
+//! ([`Resubmission`]). Nothing here remembers anything: a step after a crash is the same as one before it.
+
+use std::collections::BTreeMap;
+
+use tokio::time::Instant;
+
+use crate::model::{
+    Attempt, Event, JobId, JobState, Parallelism, Resubmission, Run, Stage, Stop, VertexId,
+};
+use crate::observe::flink::{FlinkClient, FlinkError, Refusal, RunRequest, SavepointOutcome, StopRequest};
+use crate::policy::{AutoscalerSpec, SavepointSpec};
+
+/// What sizes a job that is run again vertex by vertex.
+const OVERRIDES: &str = "pipeline.jobvertex-parallelism-overrides";
+
+/// How a job is run again.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// Its jar, and where its savepoints go.
+    pub savepoint: SavepointSpec,
+    /// The name of the job, where it is found by that; otherwise it is the only one of its cluster.
+    pub job: Option<String>,
+}
+
+impl Program {
+    /// How the job of an autoscaler is run again, where it says so.
+    pub fn of(spec: &AutoscalerSpec) -> Option<Self> {
+        let savepoint = spec.savepoint.clone()?;
+        Some(Self { savepoint, job: spec.flink.job.clone() })
+    }
+}
+
+/// Does what the present state asks for, and tells what is then seen.
+pub async fn step(
+    client: &FlinkClient,
+    attempt: &Attempt,
+    resubmission: &Resubmission,
+    program: &Program,
+) -> Event {
+    let step = Step { client, attempt, resubmission, program };
+    let seen = match resubmission.stage() {
+        Stage::Planned => step.last_look().await,
+        Stage::StopRequested => step.stop().await,
+        Stage::SavepointDone => step.state_of(attempt.job).await.map(Event::Run),
+        Stage::Stopped => step.rivals().await,
+        Stage::Submitted => step.run(resubmission.target, &attempt.to).await,
+        Stage::Confirming => step.look_at(resubmission.target).await.map(Event::Run),
+        Stage::Cancelling => step.cancel(resubmission.target).await,
+        Stage::RollingBack => step.run(resubmission.fallback, &attempt.from).await,
+        Stage::Done | Stage::RolledBack | Stage::NotStopped | Stage::Superseded | Stage::Failed => {
+            Ok(Event::Silence("there is nothing more to be done".to_owned()))
+        }
+    };
+    seen.unwrap_or_else(|error| Event::Silence(error.to_string()))
+}
+
+/// The command with which a person brings the job back at its old size, whatever has become of the rest.
+pub fn by_hand(url: &str, program: &Program, attempt: &Attempt, resubmission: &Resubmission) -> String {
+    let body = run_request(
+        program,
+        &attempt.from,
+        resubmission.fallback,
+        resubmission.location.as_deref().unwrap_or("SAVEPOINT"),
+    );
+    let body = serde_json::to_string(&body).expect("texts, numbers and flags");
+    format!(
+        "curl -X POST {url}/jars/JAR/run -H 'content-type: application/json' -d '{}' # JAR: the id of {} in {url}/jars",
+        body.replace('\'', r"'\''"),
+        program.savepoint.jar
+    )
+}
+
+fn run_request<'a>(
+    program: &'a Program,
+    sizes: &BTreeMap<VertexId, Parallelism>,
+    id: JobId,
+    location: &'a str,
+) -> RunRequest<'a> {
+    let overrides = sizes.iter().map(|(vertex, size)| format!("{vertex}:{size}")).collect::<Vec<_>>().join(",");
+    RunRequest {
+        entry_class: program.savepoint.entry_class.as_deref(),
+        program_args_list: &program.savepoint.args,
+        parallelism: sizes.values().copied().max().unwrap_or(Parallelism::ONE).get(),
+        job_id: id,
+        allow_non_restored_state: false,
+        savepoint_path: location,
+        // Where it is ignored it does no harm.
+        flink_configuration: BTreeMap::from([(OVERRIDES, overrides)]),
+    }
+}
+
+struct Step<'a> {
+    client: &'a FlinkClient,
+    attempt: &'a Attempt,
+    resubmission: &'a Resubmission,
+    program: &'a Program,
+}
+
+impl Step<'_> {
+    fn until(&self) -> Instant {
+        Instant::now() + self.client.timeout()
+    }
+
+    /// Whether the job is still as it was when this was decided.
+    async fn last_look(&self) -> Result<Event, FlinkError> {
+        let job = self.attempt.job;
+        let run = self.look_at(job).await?;
+        let view = match self.client.job(job, self.until()).await {
+            Err(error) if error.refusal() == Some(Refusal::UnknownJob) => return Ok(Event::Run(Run::Absent)),
+            view => view?,
+        };
+        let resized = view.readings.iter().find(|(vertex, reading)| {
+            self.attempt.from.get(vertex) != Some(&reading.parallelism)
+        });
+        if resized.is_some() || view.readings.len() != self.attempt.from.len() {
+            return Ok(Event::Changed("the job has other sizes, or other vertices, by now".to_owned()));
+        }
+        // What is not there cannot be run again: better to know before the job is stopped.
+        if self.jar().await?.is_none() {
+            return Ok(Event::Changed(self.no_jar()));
+        }
+        Ok(Event::Run(run))
+    }
+
+    /// How the stop goes; it is asked for where the JobManager does not know of it.
+    async fn stop(&self) -> Result<Event, FlinkError> {
+        let (job, trigger) = (self.attempt.job, self.resubmission.trigger);
+        // The state first: a job that is seen to run after its stop was told to have ended has not stopped.
+        let stop = match self.client.savepoint_status(job, trigger, self.until()).await {
+            Ok(status) => match status.outcome() {
+                SavepointOutcome::UnderWay => Stop::UnderWay,
+                SavepointOutcome::At(location) => Stop::Saved(location),
+                SavepointOutcome::Failed(why, location) => Stop::Failed(why, location),
+            },
+            Err(error) if error.refusal().is_some_and(is_unknown) => Stop::Forgotten(None),
+            Err(error) => return Err(error),
+        };
+        let state = self.state(job).await?;
+        let stop = match (stop, state) {
+            (Stop::Forgotten(_), Some(JobState::Running)) => self.ask_to_stop().await?,
+            (Stop::Forgotten(_), Some(_)) => {
+                let checkpoints = self.client.checkpoints(job, self.until()).await?;
+                Stop::Forgotten(checkpoints.savepoint_since(self.resubmission.since()))
+            }
+            (stop, _) => stop,
+        };
+        Ok(Event::Stop(stop, state))
+    }
+
+    async fn ask_to_stop(&self) -> Result<Stop, FlinkError> {
+        let request = StopRequest {
+            target_directory: self.program.savepoint.directory.as_deref(),
+            drain: false,
+            format_type: self.program.savepoint.format,
+            trigger_id: self.resubmission.trigger,
+        };
+        match self.client.stop(self.attempt.job, &request, self.until()).await {
+            Ok(()) => Ok(Stop::UnderWay),
+            // As where no directory for savepoints is known.
+            Err(error @ FlinkError::Refused { refusal: Refusal::Other | Refusal::NotAllowed, .. }) => {
+                Ok(Stop::Failed(error.to_string(), None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether another job has taken the place of ours.
+    async fn rivals(&self) -> Result<Event, FlinkError> {
+        let Resubmission { target, fallback, .. } = self.resubmission;
+        let ours = [self.attempt.job, *target, *fallback];
+        let jobs = self.client.jobs(self.until()).await?;
+        let is_meant = |name: &str| self.program.job.as_deref().is_none_or(|job| job == name);
+        let rival = jobs.iter().find(|job| {
+            !job.state.is_terminal() && is_meant(&job.name) && !ours.contains(&job.id)
+        });
+        Ok(rival.map_or(Event::Run(Run::Absent), |rival| Event::Rival(rival.id)))
+    }
+
+    /// The run of this id; the jar is run under it where the cluster does not know it yet.
+    async fn run(&self, id: JobId, sizes: &BTreeMap<VertexId, Parallelism>) -> Result<Event, FlinkError> {
+        if let present @ Run::Present { .. } = self.look_at(id).await? {
+            return Ok(Event::Run(present));
+        }
+        let Some(location) = self.resubmission.location.as_deref() else {
+            return Ok(Event::Refused("where the savepoint is is not known".to_owned()));
+        };
+        let Some(jar) = self.jar().await? else { return Ok(Event::Refused(self.no_jar())) };
+        let request = run_request(self.program, sizes, id, location);
+        match self.client.run_jar(&jar, &request, self.until()).await {
+            Ok(()) => Ok(Event::Run(self.look_at(id).await?)),
+            Err(error @ FlinkError::Refused { refusal: Refusal::Other | Refusal::NotAllowed, .. }) => {
+                // It may have been taken a moment ago, when nobody was there to hear the answer.
+                match self.look_at(id).await? {
+                    Run::Absent => Ok(Event::Refused(error.to_string())),
+                    Run::Present { state: JobState::Failed, .. } => Ok(Event::Refused(error.to_string())),
+                    present @ Run::Present { .. } => Ok(Event::Run(present)),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn jar(&self) -> Result<Option<String>, FlinkError> {
+        let jars = match self.client.jars(self.until()).await {
+            // An application cluster has none.
+            Err(error) if error.refusal() == Some(Refusal::NoSuchPath) => return Ok(None),
+            jars => jars?,
+        };
+        Ok(jars.newest(&self.program.savepoint.jar).map(str::to_owned))
+    }
+
+    fn no_jar(&self) -> String {
+        format!(
+            "there is no jar {} on the cluster; upload it to {}/jars/upload, and let web.upload.dir outlive the JobManager",
+            self.program.savepoint.jar,
+            self.client.url()
+        )
+    }
+
+    async fn cancel(&self, id: JobId) -> Result<Event, FlinkError> {
+        let run = self.state_of(id).await?;
+        if let Run::Present { state, .. } = run
+            && !state.is_terminal()
+            && state != JobState::Cancelling
+        {
+            self.client.cancel(id, self.until()).await?;
+        }
+        Ok(Event::Run(run))
+    }
+
+    async fn state(&self, id: JobId) -> Result<Option<JobState>, FlinkError> {
+        match self.client.job_state(id, self.until()).await {
+            Ok(state) => Ok(Some(state)),
+            Err(error) if error.refusal() == Some(Refusal::UnknownJob) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn state_of(&self, id: JobId) -> Result<Run, FlinkError> {
+        let state = self.state(id).await?;
+        Ok(state.map_or(Run::Absent, |state| Run::Present { state, all_up: state == JobState::Running, restored: None }))
+    }
+
+    /// The whole of it: the state as it is now, and whether all subtasks are up, which may be 3 s old.
+    async fn look_at(&self, id: JobId) -> Result<Run, FlinkError> {
+        let Some(state) = self.state(id).await? else { return Ok(Run::Absent) };
+        if state != JobState::Running {
+            return Ok(Run::Present { state, all_up: false, restored: None });
+        }
+        let (view, checkpoints) =
+            tokio::try_join!(self.client.job(id, self.until()), self.client.checkpoints(id, self.until()))?;
+        let is_up = |running: u32, of: Parallelism| running == of.get();
+        let all_up = view.graph.is_some()
+            && view.readings.iter().all(|(_, reading)| is_up(reading.running, reading.parallelism));
+        Ok(Run::Present { state, all_up, restored: checkpoints.restored() })
+    }
+}
+
+/// What Flink says of an operation that it does not know.
+fn is_unknown(refusal: Refusal) -> bool {
+    matches!(refusal, Refusal::UnknownJob | Refusal::NoSuchPath)
+}

@@ -1,0 +1,116 @@
+//! A job that is stopped and run again, seen through by its task: a step, what is to be kept of it, the next step.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tracing::{error, info, warn};
+
+use super::clock;
+use super::job::{Done, Job};
+use crate::act;
+use crate::model::{Event, Stage};
+use crate::record::Outcome;
+
+/// Time between two looks at Flink while the job does not run, or is about to stop. A stop takes a second, and so does a start: a
+/// quarter of that is lost at the most.
+const BETWEEN: Duration = Duration::from_millis(250);
+
+/// The same while Flink does not answer.
+const AWAY: Duration = Duration::from_secs(2);
+
+impl Job {
+    /// One step, where the job is on its way from one run to the next; `None` where it is not. What then counts is whether somebody
+    /// else has written the state; nothing where the program is to stop.
+    ///
+    /// The mode and rivals do not matter any more: a job that has been stopped is to run again.
+    pub(super) async fn resubmit(&mut self, stop: &mut watch::Receiver<bool>) -> Option<Option<bool>> {
+        let (attempt, resubmission) = self.state.resubmitting()?;
+        let Some(program) = &self.program else {
+            if self.trouble.begins(clock::now()) {
+                error!(
+                    stage = ?resubmission.stage(), savepoint = resubmission.location.as_deref(),
+                    "the job was being stopped and run again, and spec.savepoint, which said how, is gone: write it again"
+                );
+            }
+            return None;
+        };
+        if !self.poller.client().may_change() {
+            return None;
+        }
+        let (step, stage) = (act::resubmit(self.poller.client(), attempt, resubmission, program), resubmission.stage());
+        let event = tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => return Some(None),
+            event = step => event,
+        };
+        let now = clock::now();
+        let mut fenced = false;
+        if self.state.resubmit(&event, now) {
+            self.poller.forget_job();
+            fenced = self.sync().await;
+            self.tell(stage);
+        }
+        let pause = match &event {
+            Event::Silence(why) => {
+                if self.trouble.begins(now) {
+                    warn!(?stage, why, "no word from Flink while the job is stopped and run again");
+                }
+                AWAY
+            }
+            _ => {
+                self.trouble.ends();
+                BETWEEN
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = stop.wait_for(|stop| *stop) => Some(None),
+            () = sleep(pause) => Some(Some(fenced)),
+        }
+    }
+
+    fn tell(&self, before: Stage) {
+        let attempt = self.state.ledger.attempt.as_ref();
+        let Some(resubmission) = attempt.and_then(|attempt| attempt.resubmission.as_ref()) else { return };
+        let (stage, savepoint) = (resubmission.stage(), resubmission.location.as_deref());
+        let detail = resubmission.detail.as_deref();
+        match stage {
+            Stage::Failed => {
+                let command = self.program.as_ref().zip(attempt).map(|(program, attempt)| {
+                    act::by_hand(self.poller.client().url(), program, attempt, resubmission)
+                });
+                error!(savepoint, detail, command, "the job does not run, and needs a person");
+            }
+            Stage::Cancelling | Stage::RollingBack | Stage::RolledBack | Stage::NotStopped | Stage::Superseded => {
+                warn!(?before, ?stage, savepoint, detail, "the job is not run at its new size");
+            }
+            _ => info!(?before, ?stage, savepoint, "the job is stopped and run again"),
+        }
+    }
+
+    /// The end of one that no run of the job shows.
+    pub(super) fn conclude_resubmission(&mut self) -> Option<Done> {
+        let resubmission = self.state.ledger.attempt.as_ref()?.resubmission.as_ref()?;
+        let detail = resubmission.detail.clone().unwrap_or_default();
+        let outcome = match resubmission.stage() {
+            Stage::NotStopped => Outcome::Failed { detail },
+            Stage::Superseded => Outcome::Superseded { detail },
+            // Seen by the job's new run; or not over, or not without a person.
+            Stage::Done
+            | Stage::RolledBack
+            | Stage::Failed
+            | Stage::Planned
+            | Stage::StopRequested
+            | Stage::SavepointDone
+            | Stage::Stopped
+            | Stage::Submitted
+            | Stage::Confirming
+            | Stage::Cancelling
+            | Stage::RollingBack => return None,
+        };
+        let ended = clock::now();
+        self.state.end(&outcome, ended);
+        Some(Done { begun: None, outcome, ended: Some(ended) })
+    }
+}

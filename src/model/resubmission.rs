@@ -1,0 +1,403 @@
+//! A job that is stopped with a savepoint and run again at another size: how far it is, and what comes next.
+//!
+//! Comes in: what is so, and what was just seen. Goes out: the next state. Each state is written down before anything is done
+//! in it, and what is done in a state can be done again without harm: the stop has a trigger id of our own, and each run a job
+//! id that was chosen beforehand, which Flink takes once. So whoever reads the state after a crash goes on where it was.
+//! Serialised in the state and in journals: the fields are a promise.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{JobId, JobState, Timestamp, TriggerId};
+
+/// A job whose savepoint is complete finishes within seconds. One that still runs after this long has failed while finishing,
+/// and Flink has started it again.
+const FINISHES_WITHIN: Duration = Duration::from_mins(2);
+
+/// The job is to run at its new size within this long, or it comes back at the old one: as long as Flink waits for slots
+/// (`resource-wait-timeout`, `slot.request.timeout`: 5 min), and the loading of its state.
+const RUNS_WITHIN: Duration = Duration::from_mins(10);
+
+/// How long the job may run without all of its subtasks being told to have restored the savepoint (checkpoint statistics are
+/// cached for 3 s).
+const RESTORED_WITHIN: Duration = Duration::from_secs(15);
+
+/// What could not be reached for this long while the job does not run needs a person, who may bring it back elsewhere.
+const LOST_AFTER: Duration = Duration::from_mins(30);
+
+/// A size that was decided on longer ago may be another than what is needed now.
+const STILL_WANTED: Duration = Duration::from_mins(1);
+
+/// A stop that no JobManager knows of, though it was asked for again and again, is given up.
+const STOPS_WITHIN: Duration = Duration::from_mins(5);
+
+/// How often the job is run again at its old size before a person is asked: a refusal is mostly the same each time.
+const OLD_SIZE_TRIES: u32 = 3;
+
+/// How far it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Stage {
+    /// Nothing was done yet.
+    Planned,
+    /// Flink was asked to stop the job with a savepoint, or is about to be.
+    StopRequested,
+    /// The savepoint is complete.
+    SavepointDone,
+    /// The job has ended; nothing runs.
+    Stopped,
+    /// The job was run again at its new size, or is about to be.
+    Submitted,
+    /// Flink has taken it; it is to run with all of its subtasks, from the savepoint.
+    Confirming,
+    /// The job runs at its new size.
+    Done,
+    /// The job does not come up at its new size, and is being cancelled.
+    Cancelling,
+    /// The job was run again at its old size, or is about to be.
+    RollingBack,
+    /// The job runs at its old size, from the savepoint.
+    RolledBack,
+    /// The job was not stopped: it runs on as before.
+    NotStopped,
+    /// Somebody else has acted in between: nothing more is touched.
+    Superseded,
+    /// The job does not run, and nothing that may be done by itself brings it back: a person is needed.
+    Failed,
+}
+
+impl Stage {
+    /// Whether nothing more is to be done.
+    pub fn is_over(self) -> bool {
+        match self {
+            Self::Done | Self::RolledBack | Self::NotStopped | Self::Superseded | Self::Failed => true,
+            Self::Planned
+            | Self::StopRequested
+            | Self::SavepointDone
+            | Self::Stopped
+            | Self::Submitted
+            | Self::Confirming
+            | Self::Cancelling
+            | Self::RollingBack => false,
+        }
+    }
+}
+
+/// A state that was reached, and when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reached {
+    /// The state.
+    pub stage: Stage,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// A job on its way from one run to the next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resubmission {
+    /// What the stop is known by.
+    pub trigger: TriggerId,
+    /// The job's id at its new size.
+    pub target: JobId,
+    /// The job's id at its old size, if it has to come back.
+    pub fallback: JobId,
+    /// The states it was in, the present one last.
+    pub reached: Vec<Reached>,
+    /// Where the savepoint is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    /// What went wrong, in the words of whoever said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How often the job was run again at its old size.
+    #[serde(default)]
+    pub old_size_tries: u32,
+}
+
+/// How the stop goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// It is under way.
+    UnderWay,
+    /// The savepoint is here.
+    Saved(String),
+    /// It has failed, in Flink's words; with a savepoint, where the job failed after it.
+    Failed(String, Option<String>),
+    /// The JobManager does not know of it: it was asked of another one, or too long ago. The newest savepoint of the job since it
+    /// was asked for, if there is one.
+    Forgotten(Option<String>),
+}
+
+/// What a run was restored from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// Where that is.
+    pub path: String,
+    /// Whether it is a savepoint; otherwise it is a checkpoint that the run itself has made.
+    pub is_savepoint: bool,
+}
+
+/// What was seen of a run of the job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Run {
+    /// The cluster does not know it.
+    Absent,
+    /// It is there.
+    Present {
+        /// Its state.
+        state: JobState,
+        /// Whether all subtasks of all vertices are running.
+        all_up: bool,
+        /// What it was restored from.
+        restored: Option<Restored>,
+    },
+}
+
+/// What was just seen, or came of what was just done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// No word from Flink.
+    Silence(String),
+    /// Flink was asked for the stop, and for how it goes; and the state of the job, `None` where the cluster does not know it.
+    Stop(Stop, Option<JobState>),
+    /// What the plan assumed is no longer so.
+    Changed(String),
+    /// Another job of the same name runs, which is none of ours.
+    Rival(JobId),
+    /// The run that this state is about.
+    Run(Run),
+    /// Flink has refused to run the job, in its own words.
+    Refused(String),
+}
+
+impl Resubmission {
+    /// One that begins now. Its ids follow from the job's and the time, so that they are the same whenever it is written down
+    /// again, and no other's.
+    pub fn new(job: JobId, at: Timestamp) -> Self {
+        let id = |purpose: u64| mixed(job.bits(), at.as_millis().unsigned_abs(), purpose);
+        Self {
+            trigger: TriggerId::from_bits(id(1)),
+            target: JobId::from_bits(id(2)),
+            fallback: JobId::from_bits(id(3)),
+            reached: vec![Reached { stage: Stage::Planned, at }],
+            location: None,
+            detail: None,
+            old_size_tries: 0,
+        }
+    }
+
+    /// How far it is.
+    pub fn stage(&self) -> Stage {
+        self.reached.last().map_or(Stage::Planned, |reached| reached.stage)
+    }
+
+    /// Since when.
+    pub fn since(&self) -> Timestamp {
+        self.reached.last().map_or(Timestamp::from_millis(0), |reached| reached.at)
+    }
+
+    /// Goes on to a state.
+    pub fn reach(&mut self, stage: Stage, now: Timestamp) {
+        self.reached.push(Reached { stage, at: now });
+    }
+
+    /// Takes in what was seen in the present state; whether anything is to be written down before the next step.
+    pub fn follow(&mut self, event: &Event, now: Timestamp) -> bool {
+        let (tries, stage) = (self.old_size_tries, self.next(event, now));
+        if let Some(stage) = stage {
+            self.reach(stage, now);
+        }
+        stage.is_some() || self.old_size_tries != tries
+    }
+
+    fn next(&mut self, event: &Event, now: Timestamp) -> Option<Stage> {
+        let age = now.since(self.since());
+        match (self.stage(), event) {
+            (stage, Event::Silence(_)) if stage == Stage::Planned || stage.is_over() => None,
+            // The job may run on: nothing is lost by waiting.
+            (Stage::StopRequested, Event::Silence(_)) => None,
+            (_, Event::Silence(why)) => (age > LOST_AFTER).then(|| self.failed(why)),
+
+            (Stage::Planned, Event::Run(Run::Present { state: JobState::Running, .. })) if age <= STILL_WANTED => {
+                Some(Stage::StopRequested)
+            }
+            (Stage::Planned, Event::Changed(why)) => Some(self.superseded(why)),
+            (Stage::Planned, _) => Some(self.superseded("what it was planned for is no longer so")),
+
+            (Stage::StopRequested, Event::Stop(stop, job)) => self.stopping(stop, *job, age),
+            (Stage::SavepointDone, Event::Run(run)) => self.finishing(run, age),
+            (Stage::Stopped, Event::Rival(rival)) => Some(self.superseded(&format!("job {rival} of the same name runs"))),
+            (Stage::Stopped, _) => Some(Stage::Submitted),
+
+            (Stage::Submitted, Event::Refused(why)) => {
+                self.detail = Some(why.clone());
+                Some(Stage::RollingBack)
+            }
+            // Not there yet: it is run, again if need be.
+            (Stage::Submitted, Event::Run(Run::Absent)) => (age > RUNS_WITHIN).then(|| {
+                self.detail = Some("Flink did not take the job at its new size".to_owned());
+                Stage::RollingBack
+            }),
+            (Stage::Submitted, Event::Run(Run::Present { .. })) => Some(Stage::Confirming),
+            (Stage::Confirming, Event::Run(run)) => self.confirming(run, age),
+            (Stage::Cancelling, Event::Run(run)) => match run {
+                Run::Absent => Some(Stage::RollingBack),
+                Run::Present { state, .. } => state.is_terminal().then_some(Stage::RollingBack),
+            },
+            (Stage::RollingBack, Event::Refused(why)) => {
+                self.old_size_tries += 1;
+                (self.old_size_tries >= OLD_SIZE_TRIES).then(|| self.failed(why))
+            }
+            (Stage::RollingBack, Event::Run(run)) => self.rolling_back(run, age),
+
+            // What a state is not about.
+            (Stage::StopRequested, Event::Run(_) | Event::Changed(_) | Event::Rival(_) | Event::Refused(_))
+            | (Stage::SavepointDone, Event::Stop(..) | Event::Changed(_) | Event::Rival(_) | Event::Refused(_))
+            | (
+                Stage::Submitted | Stage::Confirming | Stage::Cancelling | Stage::RollingBack,
+                Event::Stop(..) | Event::Changed(_) | Event::Rival(_),
+            )
+            | (Stage::Confirming | Stage::Cancelling, Event::Refused(_))
+            | (Stage::Done | Stage::RolledBack | Stage::NotStopped | Stage::Superseded | Stage::Failed, _) => None,
+        }
+    }
+
+    fn stopping(&mut self, stop: &Stop, job: Option<JobState>, age: Duration) -> Option<Stage> {
+        match (stop, job) {
+            (Stop::UnderWay, Some(JobState::Canceled | JobState::Failed) | None) => {
+                Some(self.superseded("the job has ended while it was to be stopped, and not by that"))
+            }
+            (Stop::UnderWay, Some(_)) => None,
+            (Stop::Saved(location) | Stop::Forgotten(Some(location)), Some(JobState::Finished))
+            | (Stop::Saved(location), _) => {
+                self.location = Some(location.clone());
+                Some(Stage::SavepointDone)
+            }
+            // Consistent, and the job has failed after it: if Flink starts it again, it runs on as before.
+            (Stop::Failed(why, Some(location)), _) => {
+                self.location = Some(location.clone());
+                self.detail = Some(why.clone());
+                Some(Stage::SavepointDone)
+            }
+            (Stop::Failed(why, None), Some(state)) if !state.is_terminal() => {
+                self.detail = Some(why.clone());
+                Some(Stage::NotStopped)
+            }
+            // It is asked for again, under the same id.
+            (Stop::Forgotten(_), Some(state)) if !state.is_terminal() => (age > STOPS_WITHIN).then(|| {
+                self.detail = Some("the JobManager does not know of the stop".to_owned());
+                Stage::NotStopped
+            }),
+            (Stop::Forgotten(None), Some(JobState::Finished)) => {
+                Some(self.failed("the job has finished, and where its savepoint is cannot be found out"))
+            }
+            (Stop::Failed(why, None), None) => Some(self.failed(why)),
+            (Stop::Forgotten(_), None) => {
+                Some(self.failed("the cluster knows neither the job nor the stop any more"))
+            }
+            (Stop::Failed(..) | Stop::Forgotten(_), Some(_)) => {
+                Some(self.superseded("the job has ended while it was to be stopped, and not by that"))
+            }
+        }
+    }
+
+    fn finishing(&mut self, run: &Run, age: Duration) -> Option<Stage> {
+        match run {
+            // A cluster forgets what has ended; what has a complete savepoint and is not there does not run.
+            Run::Absent | Run::Present { state: JobState::Finished | JobState::Failed, .. } => Some(Stage::Stopped),
+            Run::Present { state: JobState::Canceled | JobState::Cancelling, .. } => {
+                Some(self.superseded("somebody has cancelled the job"))
+            }
+            Run::Present { state: JobState::Running, all_up: true, .. } if age > FINISHES_WITHIN => {
+                self.detail.get_or_insert_with(|| "the job has started again after its savepoint".to_owned());
+                Some(Stage::NotStopped)
+            }
+            Run::Present { .. } => None,
+        }
+    }
+
+    fn confirming(&mut self, run: &Run, age: Duration) -> Option<Stage> {
+        let Run::Present { state, all_up, restored } = run else {
+            // As when the JobManager has gone, and has taken the job with it.
+            return (age > RUNS_WITHIN).then(|| {
+                self.detail = Some("the cluster does not know the job any more".to_owned());
+                Stage::RollingBack
+            });
+        };
+        match state {
+            JobState::Failed => {
+                self.detail = Some("the job has failed at its new size".to_owned());
+                Some(Stage::RollingBack)
+            }
+            JobState::Canceled | JobState::Cancelling | JobState::Suspended => {
+                Some(self.superseded("somebody has cancelled the job"))
+            }
+            // A bounded job has come to its end.
+            JobState::Finished => Some(Stage::Done),
+            JobState::Running if *all_up && self.is_restored(restored.as_ref()) => Some(Stage::Done),
+            JobState::Running if *all_up && age > RESTORED_WITHIN => {
+                self.detail = Some("the job runs, but not from its savepoint".to_owned());
+                Some(Stage::Cancelling)
+            }
+            _ => (age > RUNS_WITHIN).then(|| {
+                self.detail = Some(format!("the job was {state:?} at its new size for {} min", age.as_secs() / 60));
+                Stage::Cancelling
+            }),
+        }
+    }
+
+    fn rolling_back(&mut self, run: &Run, age: Duration) -> Option<Stage> {
+        let Run::Present { state, all_up, restored } = run else { return None };
+        match state {
+            JobState::Failed => Some(self.failed("the job has failed at its old size, too")),
+            JobState::Canceled | JobState::Cancelling | JobState::Suspended => {
+                Some(self.superseded("somebody has cancelled the job"))
+            }
+            JobState::Finished => Some(Stage::RolledBack),
+            JobState::Running if *all_up && self.is_restored(restored.as_ref()) => Some(Stage::RolledBack),
+            // It is Flink's to bring it up now: there is no size left to try.
+            _ => (age > LOST_AFTER).then(|| self.failed("the job does not come up at its old size")),
+        }
+    }
+
+    /// Restored from the savepoint, or from a checkpoint that came after it: a job that has restarted since says that one.
+    fn is_restored(&self, restored: Option<&Restored>) -> bool {
+        let path = |text: &str| text.trim_end_matches('/').to_owned();
+        let is_ours = |from: &Restored| self.location.as_deref().map(path) == Some(path(&from.path));
+        restored.is_some_and(|from| !from.is_savepoint || is_ours(from))
+    }
+
+    fn failed(&mut self, why: &str) -> Stage {
+        self.add_detail(why);
+        Stage::Failed
+    }
+
+    fn superseded(&mut self, why: &str) -> Stage {
+        self.add_detail(why);
+        Stage::Superseded
+    }
+
+    fn add_detail(&mut self, why: &str) {
+        self.detail = Some(match self.detail.take() {
+            Some(before) if before != why => format!("{before}; then: {why}"),
+            Some(_) | None => why.to_owned(),
+        });
+    }
+}
+
+/// 128 bits that follow from these, and look like any other id (two rounds of `SplitMix64`'s mixer for each half).
+fn mixed(job: u128, millis: u64, purpose: u64) -> u128 {
+    let mix = |mut x: u64| {
+        for _ in 0..2 {
+            x = x.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            x = (x ^ (x >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            x = (x ^ (x >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            x ^= x >> 31;
+        }
+        x
+    };
+    let [high, low] = [(job >> 64) as u64, (job & u128::from(u64::MAX)) as u64];
+    let first = mix(high ^ mix(millis ^ purpose));
+    u128::from(first) << 64 | u128::from(mix(low ^ first))
+}

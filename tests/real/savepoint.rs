@@ -1,0 +1,137 @@
+//! Jobs that cannot be rescaled in place: stopped with a savepoint, and run again at another size.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::daemon::{Daemon, Settings};
+use crate::policies::size;
+use crate::testbed::{Flink, Job, Options, Topic, until};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+fn options() -> Options {
+    Options::default().with("jobmanager.scheduler", "default")
+}
+
+/// A policy for a job whose jar the test bed has uploaded.
+fn settings(job: &Job, more: &str) -> Settings {
+    let (class, args) = job.program();
+    let args = args.iter().map(|arg| format!("\"{arg}\"")).collect::<Vec<_>>().join(", ");
+    Settings {
+        spec: format!("  savepoint: {{jar: jobs.jar, entryClass: {class}, args: [{args}]{more}}}"),
+        window: 20,
+        ..Settings::default()
+    }
+}
+
+/// The one job that runs, and how many jobs of the cluster do not.
+async fn only_job(flink: &Flink) -> Result<(String, usize)> {
+    let jobs = flink.client().get("/jobs/overview").await?;
+    let jobs = jobs["jobs"].as_array().context("jobs")?;
+    let (alive, ended): (Vec<&Value>, Vec<&Value>) =
+        jobs.iter().partition(|job| !["FINISHED", "CANCELED", "FAILED"].contains(&job["state"].as_str().unwrap_or("")));
+    ensure!(alive.len() == 1, "{} jobs run: {alive:?}", alive.len());
+    Ok((alive[0]["jid"].as_str().context("an id")?.to_owned(), ended.len()))
+}
+
+/// Waits until one job runs that is none of these, with these sizes, and says which.
+async fn runs_again(flink: &Flink, before: &str, sizes: &[(&str, u64)]) -> Result<String> {
+    until("the job to run again", PATIENCE, async || {
+        let (job, _) = only_job(flink).await?;
+        ensure!(job != before, "it is still {job}");
+        flink.client().running_at(&job, Duration::ZERO, sizes).await?;
+        Ok(job)
+    })
+    .await
+}
+
+/// Nothing was read twice and nothing left out: what is still to be read comes to nothing.
+async fn works_off(topic: &Topic) -> Result<()> {
+    until("no backlog", PATIENCE, async || {
+        let waiting = topic.waiting()?;
+        ensure!(waiting < 150.0, "{waiting} wait");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_job_is_stopped_and_run_again_vertex_by_vertex_though_its_daemon_is_killed() -> Result<()> {
+    let flink = Flink::start("1.20", options()).await?;
+    let topic = flink.topic("orders")?;
+    let job = Job::chain(&topic).parallelism("parse", 3);
+    let first = flink.submit(&job).await?;
+    flink.client().running_at(&first, PATIENCE, &[("parse", 3)]).await?;
+    topic.set_rate(500.0)?;
+    let mut daemon = Daemon::start(flink.url(), "chain", &settings(&job, ""))?;
+    daemon.cycles_with("Unchanged", 2, PATIENCE).await?;
+
+    topic.set_rate(1500.0)?;
+    let asked = daemon.asks(1, PATIENCE).await?;
+    daemon.crash_and_restart()?;
+    let (parse, enrich) = (size(&asked, "parse").context("parse")?, size(&asked, "enrich").context("enrich")?);
+    let second = runs_again(&flink, &first, &[("parse", parse), ("enrich", enrich)]).await?;
+    works_off(&topic).await?;
+    daemon.cycles_with("Unchanged", 2, PATIENCE).await?;
+
+    topic.set_rate(300.0)?;
+    let asked = daemon.asks(2, PATIENCE * 2).await?;
+    let parse = size(&asked, "parse").context("parse")?;
+    let third = runs_again(&flink, &second, &[("parse", parse)]).await?;
+    works_off(&topic).await?;
+    ensure!(only_job(&flink).await? == (third, 2), "one runs, and two have ended");
+    ensure!(daemon.asked()?.len() == 2, "{:?}", daemon.asked()?);
+    daemon.replays()?;
+    daemon.stop()
+}
+
+#[tokio::test]
+async fn where_vertices_cannot_be_sized_the_job_has_one_size() -> Result<()> {
+    let flink = Flink::start("2.3", options()).await?;
+    let topic = flink.topic("orders")?;
+    let job = ["source", "parse", "enrich", "sink"].iter().fold(Job::chain(&topic), |job, stage| job.parallelism(stage, 0));
+    let first = flink.submit(&job).await?;
+    flink.client().running_at(&first, PATIENCE, &[("parse", 1)]).await?;
+    topic.set_rate(500.0)?;
+    let daemon = Daemon::start(flink.url(), "chain", &settings(&job, ""))?;
+    let asked = daemon.asks(1, PATIENCE).await?;
+    let all = size(&asked, "parse").context("parse")?;
+    ensure!(asked.to.iter().all(|(_, size)| *size == all), "{asked:?}");
+    runs_again(&flink, &first, &[("source", all), ("parse", all), ("enrich", all), ("sink", all)]).await?;
+    works_off(&topic).await?;
+    daemon.replays()?;
+    daemon.stop()
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_leaves_the_job_as_it_is() -> Result<()> {
+    let flink = Flink::start("1.20", options()).await?;
+    let topic = flink.topic("orders")?;
+    let job = Job::chain(&topic).parallelism("parse", 1);
+    let first = flink.submit(&job).await?;
+    flink.client().running_at(&first, PATIENCE, &[("parse", 1)]).await?;
+    topic.set_rate(500.0)?;
+    for (more, outcome, says) in [
+        // No directory can be made below a file.
+        (", directory: \"file:///dev/null/savepoints\"", "Failed", "savepoint"),
+        // The jar is looked for before the job is stopped.
+        (", jar: other.jar", "Superseded", "no jar other.jar"),
+    ] {
+        let mut settings = settings(&job, more);
+        if more.contains("jar:") {
+            settings.spec = settings.spec.replace("jar: jobs.jar, ", "");
+        }
+        let daemon = Daemon::start(flink.url(), "chain", &settings)?;
+        daemon.cycles_with(outcome, 1, PATIENCE).await.with_context(|| daemon.log())?;
+        let said = daemon.cycles()?;
+        let said = said.iter().filter(|cycle| cycle["outcome"]["outcome"] == outcome);
+        let details: Vec<_> = said.map(|cycle| cycle["outcome"]["detail"].to_string()).collect();
+        ensure!(details.iter().all(|detail| detail.to_lowercase().contains(says)), "{details:?}");
+        daemon.stop()?;
+        ensure!(only_job(&flink).await? == (first.clone(), 0), "the job is another one");
+        flink.client().running_at(&first, Duration::ZERO, &[("parse", 1)]).await?;
+    }
+    Ok(())
+}
