@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 
 use tokio::time::Instant;
 
-use crate::model::{
-    Attempt, Event, JobId, JobState, Parallelism, Resubmission, Run, Stage, Stop, VertexId,
-};
+use crate::model::{Attempt, Event, JobId, JobState, Parallelism, Resubmission, Run, Stage, Stop, VertexId};
 use crate::observe::flink::{FlinkClient, FlinkError, Refusal, RunRequest, SavepointOutcome, StopRequest};
 use crate::policy::{AutoscalerSpec, SavepointSpec};
 
@@ -79,7 +77,8 @@ fn run_request<'a>(
     id: JobId,
     location: &'a str,
 ) -> RunRequest<'a> {
-    let overrides = sizes.iter().map(|(vertex, size)| format!("{vertex}:{size}")).collect::<Vec<_>>().join(",");
+    let overrides =
+        sizes.iter().map(|(vertex, size)| format!("{vertex}:{size}")).collect::<Vec<_>>().join(",");
     RunRequest {
         entry_class: program.savepoint.entry_class.as_deref(),
         program_args_list: &program.savepoint.args,
@@ -112,9 +111,10 @@ impl Step<'_> {
             Err(error) if error.refusal() == Some(Refusal::UnknownJob) => return Ok(Event::Run(Run::Absent)),
             view => view?,
         };
-        let resized = view.readings.iter().find(|(vertex, reading)| {
-            self.attempt.from.get(vertex) != Some(&reading.parallelism)
-        });
+        let resized = view
+            .readings
+            .iter()
+            .find(|(vertex, reading)| self.attempt.from.get(vertex) != Some(&reading.parallelism));
         if resized.is_some() || view.readings.len() != self.attempt.from.len() {
             return Ok(Event::Changed("the job has other sizes, or other vertices, by now".to_owned()));
         }
@@ -173,9 +173,9 @@ impl Step<'_> {
         let ours = [self.attempt.job, *target, *fallback];
         let jobs = self.client.jobs(self.until()).await?;
         let is_meant = |name: &str| self.program.job.as_deref().is_none_or(|job| job == name);
-        let rival = jobs.iter().find(|job| {
-            !job.state.is_terminal() && is_meant(&job.name) && !ours.contains(&job.id)
-        });
+        let rival = jobs
+            .iter()
+            .find(|job| !job.state.is_terminal() && is_meant(&job.name) && !ours.contains(&job.id));
         Ok(rival.map_or(Event::Run(Run::Absent), |rival| Event::Rival(rival.id)))
     }
 
@@ -241,7 +241,11 @@ impl Step<'_> {
 
     async fn state_of(&self, id: JobId) -> Result<Run, FlinkError> {
         let state = self.state(id).await?;
-        Ok(state.map_or(Run::Absent, |state| Run::Present { state, all_up: state == JobState::Running, restored: None }))
+        Ok(state.map_or(Run::Absent, |state| Run::Present {
+            state,
+            all_up: state == JobState::Running,
+            restored: None,
+        }))
     }
 
     /// The whole of it: the state as it is now, and whether all subtasks are up, which may be 3 s old.

@@ -76,7 +76,8 @@ impl Show for Explanation<'_> {
                 notes.push(("brought", format!("{:.0} % of the capacity that was expected", share * 100.0)));
             }
             if !reached.is_empty() {
-                let after = |step: &Reached| format!("{:?} after {}", step.stage, Span::from(step.at.since(*at)));
+                let after =
+                    |step: &Reached| format!("{:?} after {}", step.stage, Span::from(step.at.since(*at)));
                 notes.push(("states", reached.iter().map(after).collect::<Vec<_>>().join(", ")));
             }
         }

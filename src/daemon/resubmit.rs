@@ -38,7 +38,8 @@ impl Job {
         if !self.poller.client().may_change() {
             return None;
         }
-        let (step, stage) = (act::resubmit(self.poller.client(), attempt, resubmission, program), resubmission.stage());
+        let (step, stage) =
+            (act::resubmit(self.poller.client(), attempt, resubmission, program), resubmission.stage());
         let event = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return Some(None),
@@ -82,7 +83,11 @@ impl Job {
                 });
                 error!(savepoint, detail, command, "the job does not run, and needs a person");
             }
-            Stage::Cancelling | Stage::RollingBack | Stage::RolledBack | Stage::NotStopped | Stage::Superseded => {
+            Stage::Cancelling
+            | Stage::RollingBack
+            | Stage::RolledBack
+            | Stage::NotStopped
+            | Stage::Superseded => {
                 warn!(?before, ?stage, savepoint, detail, "the job is not run at its new size");
             }
             _ => info!(?before, ?stage, savepoint, "the job is stopped and run again"),

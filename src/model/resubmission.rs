@@ -219,7 +219,9 @@ impl Resubmission {
             (Stage::StopRequested, Event::Silence(_)) => None,
             (_, Event::Silence(why)) => (age > LOST_AFTER).then(|| self.failed(why)),
 
-            (Stage::Planned, Event::Run(Run::Present { state: JobState::Running, .. })) if age <= STILL_WANTED => {
+            (Stage::Planned, Event::Run(Run::Present { state: JobState::Running, .. }))
+                if age <= STILL_WANTED =>
+            {
                 Some(Stage::StopRequested)
             }
             (Stage::Planned, Event::Changed(why)) => Some(self.superseded(why)),
@@ -227,7 +229,9 @@ impl Resubmission {
 
             (Stage::StopRequested, Event::Stop(stop, job)) => self.stopping(stop, *job, age),
             (Stage::SavepointDone, Event::Run(run)) => self.finishing(run, age),
-            (Stage::Stopped, Event::Rival(rival)) => Some(self.superseded(&format!("job {rival} of the same name runs"))),
+            (Stage::Stopped, Event::Rival(rival)) => {
+                Some(self.superseded(&format!("job {rival} of the same name runs")))
+            }
             (Stage::Stopped, _) => Some(Stage::Submitted),
 
             (Stage::Submitted, Event::Refused(why)) => {
@@ -252,14 +256,22 @@ impl Resubmission {
             (Stage::RollingBack, Event::Run(run)) => self.rolling_back(run, age),
 
             // What a state is not about.
-            (Stage::StopRequested, Event::Run(_) | Event::Changed(_) | Event::Rival(_) | Event::Refused(_))
-            | (Stage::SavepointDone, Event::Stop(..) | Event::Changed(_) | Event::Rival(_) | Event::Refused(_))
+            (
+                Stage::StopRequested,
+                Event::Run(_) | Event::Changed(_) | Event::Rival(_) | Event::Refused(_),
+            )
+            | (
+                Stage::SavepointDone,
+                Event::Stop(..) | Event::Changed(_) | Event::Rival(_) | Event::Refused(_),
+            )
             | (
                 Stage::Submitted | Stage::Confirming | Stage::Cancelling | Stage::RollingBack,
                 Event::Stop(..) | Event::Changed(_) | Event::Rival(_),
             )
             | (Stage::Confirming | Stage::Cancelling, Event::Refused(_))
-            | (Stage::Done | Stage::RolledBack | Stage::NotStopped | Stage::Superseded | Stage::Failed, _) => None,
+            | (Stage::Done | Stage::RolledBack | Stage::NotStopped | Stage::Superseded | Stage::Failed, _) => {
+                None
+            }
         }
     }
 
@@ -281,7 +293,7 @@ impl Resubmission {
                 Some(Stage::SavepointDone)
             }
             (Stop::Failed(why, None), Some(state)) if !state.is_terminal() => {
-                self.detail = Some(why.clone());
+                self.detail = Some(format!("Flink did not stop the job with a savepoint: {why}"));
                 Some(Stage::NotStopped)
             }
             // It is asked for again, under the same id.
@@ -305,7 +317,9 @@ impl Resubmission {
     fn finishing(&mut self, run: &Run, age: Duration) -> Option<Stage> {
         match run {
             // A cluster forgets what has ended; what has a complete savepoint and is not there does not run.
-            Run::Absent | Run::Present { state: JobState::Finished | JobState::Failed, .. } => Some(Stage::Stopped),
+            Run::Absent | Run::Present { state: JobState::Finished | JobState::Failed, .. } => {
+                Some(Stage::Stopped)
+            }
             Run::Present { state: JobState::Canceled | JobState::Cancelling, .. } => {
                 Some(self.superseded("somebody has cancelled the job"))
             }
@@ -341,7 +355,8 @@ impl Resubmission {
                 Some(Stage::Cancelling)
             }
             _ => (age > RUNS_WITHIN).then(|| {
-                self.detail = Some(format!("the job was {state:?} at its new size for {} min", age.as_secs() / 60));
+                self.detail =
+                    Some(format!("the job was {state:?} at its new size for {} min", age.as_secs() / 60));
                 Stage::Cancelling
             }),
         }
@@ -398,6 +413,187 @@ fn mixed(job: u128, millis: u64, purpose: u64) -> u128 {
         x
     };
     let [high, low] = [(job >> 64) as u64, (job & u128::from(u64::MAX)) as u64];
-    let first = mix(high ^ mix(millis ^ purpose));
+    let first = mix(high ^ mix(mix(millis) ^ purpose));
     u128::from(first) << 64 | u128::from(mix(low ^ first))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+    const JOB: JobId = JobId::from_bits(7);
+    const OURS: &str = "file:/s/savepoint-1";
+
+    fn present(state: JobState, all_up: bool, restored: Option<(&str, bool)>) -> Event {
+        let restored = restored.map(|(path, is_savepoint)| Restored { path: path.to_owned(), is_savepoint });
+        Event::Run(Run::Present { state, all_up, restored })
+    }
+
+    fn run(state: JobState) -> Event {
+        present(state, state == JobState::Running, None)
+    }
+
+    fn stop(stop: Stop, state: Option<JobState>) -> Event {
+        Event::Stop(stop, state)
+    }
+
+    /// One that is in a state.
+    fn at(stage: Stage) -> Resubmission {
+        let mut resubmission = Resubmission::new(JOB, START);
+        resubmission.location = (stage != Stage::StopRequested).then(|| OURS.to_owned());
+        resubmission.reach(stage, START);
+        resubmission
+    }
+
+    /// A state, seconds in it, what is seen, and the state after it.
+    type Row = (Stage, u64, Event, Stage);
+
+    fn check(rows: Vec<Row>) {
+        for (stage, seconds, event, expected) in rows {
+            let mut resubmission = at(stage);
+            let is_new = resubmission.follow(&event, START + Duration::from_secs(seconds));
+            assert_eq!(resubmission.stage(), expected, "{stage:?} after {seconds} s: {event:?}");
+            assert!(is_new || stage == expected, "{stage:?} {event:?}: to be kept");
+        }
+    }
+
+    #[test]
+    fn a_stop_that_fails_leaves_the_job_and_one_that_succeeds_tells_where_its_savepoint_is() {
+        use JobState::{Canceled, Failed, Finished, Restarting, Running};
+        use Stage::{NotStopped, Planned, SavepointDone, StopRequested, Superseded};
+        let saved = || Stop::Saved(OURS.to_owned());
+        let refused = || Stop::Failed("no directory".to_owned(), None);
+        check(vec![
+            (Planned, 1, run(Running), StopRequested),
+            (Planned, 61, run(Running), Superseded),
+            (Planned, 1, run(Restarting), Superseded),
+            (Planned, 1, Event::Changed("other sizes".to_owned()), Superseded),
+            (StopRequested, 1, stop(Stop::UnderWay, Some(Running)), StopRequested),
+            (StopRequested, 3600, stop(Stop::UnderWay, Some(Running)), StopRequested),
+            (StopRequested, 3600, Event::Silence("away".to_owned()), StopRequested),
+            (StopRequested, 1, stop(saved(), Some(Running)), SavepointDone),
+            (StopRequested, 1, stop(saved(), Some(Finished)), SavepointDone),
+            (StopRequested, 1, stop(saved(), None), SavepointDone),
+            (StopRequested, 1, stop(refused(), Some(Running)), NotStopped),
+            (StopRequested, 1, stop(refused(), Some(Restarting)), NotStopped),
+            (StopRequested, 1, stop(refused(), Some(Canceled)), Superseded),
+            (StopRequested, 1, stop(refused(), None), Stage::Failed),
+            (StopRequested, 1, stop(Stop::UnderWay, Some(Canceled)), Superseded),
+            (StopRequested, 1, stop(Stop::UnderWay, Some(Failed)), Superseded),
+            // A JobManager that has started again knows of no stop; it is asked for once more.
+            (StopRequested, 10, stop(Stop::Forgotten(None), Some(Running)), StopRequested),
+            (StopRequested, 301, stop(Stop::Forgotten(None), Some(Running)), NotStopped),
+            (StopRequested, 10, stop(Stop::Forgotten(Some(OURS.to_owned())), Some(Finished)), SavepointDone),
+            (StopRequested, 10, stop(Stop::Forgotten(None), Some(Finished)), Stage::Failed),
+            (StopRequested, 10, stop(Stop::Forgotten(None), None), Stage::Failed),
+            (StopRequested, 10, stop(Stop::Forgotten(None), Some(Canceled)), Superseded),
+        ]);
+    }
+
+    #[test]
+    fn a_second_copy_is_never_run_beside_the_first() {
+        use JobState::{Canceled, Failed, Finished, Restarting, Running};
+        use Stage::{NotStopped, SavepointDone, Stopped, Submitted, Superseded};
+        check(vec![
+            (SavepointDone, 1, run(Running), SavepointDone),
+            (SavepointDone, 1, run(Finished), Stopped),
+            (SavepointDone, 1, run(Failed), Stopped),
+            (SavepointDone, 1, Event::Run(Run::Absent), Stopped),
+            (SavepointDone, 600, run(Restarting), SavepointDone),
+            (SavepointDone, 121, run(Running), NotStopped),
+            (SavepointDone, 1, run(Canceled), Superseded),
+            (Stopped, 1, Event::Rival(JobId::from_bits(9)), Superseded),
+            (Stopped, 1, Event::Run(Run::Absent), Submitted),
+        ]);
+    }
+
+    #[test]
+    fn what_does_not_come_up_at_the_new_size_comes_back_at_the_old_one() {
+        use JobState::{Canceled, Created, Failed, Finished, Restarting, Running};
+        use Stage::{Cancelling, Confirming, Done, RollingBack, Submitted, Superseded};
+        let refused = || Event::Refused("no such jar".to_owned());
+        check(vec![
+            (Submitted, 1, run(Created), Confirming),
+            (Submitted, 1, Event::Run(Run::Absent), Submitted),
+            (Submitted, 601, Event::Run(Run::Absent), RollingBack),
+            (Submitted, 1, refused(), RollingBack),
+            (Confirming, 1, present(Running, true, Some((OURS, true))), Done),
+            (Confirming, 1, present(Running, false, Some((OURS, true))), Confirming),
+            (Confirming, 601, present(Running, false, Some((OURS, true))), Cancelling),
+            // It has restarted since, from a checkpoint of its own.
+            (Confirming, 1, present(Running, true, Some(("file:/c/chk-3", false))), Done),
+            (Confirming, 1, present(Running, true, None), Confirming),
+            (Confirming, 16, present(Running, true, None), Cancelling),
+            (Confirming, 16, present(Running, true, Some(("file:/s/another", true))), Cancelling),
+            (Confirming, 1, run(Failed), RollingBack),
+            (Confirming, 1, run(Canceled), Superseded),
+            (Confirming, 1, run(Finished), Done),
+            (Confirming, 601, run(Restarting), Cancelling),
+            (Confirming, 601, Event::Run(Run::Absent), RollingBack),
+            (Cancelling, 1, run(Running), Cancelling),
+            (Cancelling, 1, run(Canceled), RollingBack),
+            (Cancelling, 1, Event::Run(Run::Absent), RollingBack),
+        ]);
+    }
+
+    #[test]
+    fn a_person_is_asked_when_nothing_else_is_left() {
+        use JobState::{Canceled, Failed, Running};
+        use Stage::{RolledBack, RollingBack, Superseded};
+        let silence = || Event::Silence("connection refused".to_owned());
+        check(vec![
+            (RollingBack, 1, present(Running, true, Some((OURS, true))), RolledBack),
+            (RollingBack, 1, Event::Run(Run::Absent), RollingBack),
+            (RollingBack, 1, run(Failed), Stage::Failed),
+            (RollingBack, 1, run(Canceled), Superseded),
+            (RollingBack, 1801, run(Running), Stage::Failed),
+            (RollingBack, 1799, silence(), RollingBack),
+            (RollingBack, 1801, silence(), Stage::Failed),
+            (Stage::Stopped, 1801, silence(), Stage::Failed),
+        ]);
+        let mut resubmission = at(RollingBack);
+        for tries in 1..=3 {
+            assert!(resubmission.follow(&Event::Refused("no such jar".to_owned()), START), "to be kept");
+            assert_eq!(resubmission.stage() == Stage::Failed, tries == 3, "{tries} tries");
+        }
+    }
+
+    #[test]
+    fn what_is_over_stays_as_it_is() {
+        use Stage::{Done, Failed, NotStopped, RolledBack, Superseded};
+        let seen = [
+            run(JobState::Running),
+            run(JobState::Failed),
+            Event::Run(Run::Absent),
+            Event::Rival(JOB),
+            Event::Refused(String::new()),
+            Event::Changed(String::new()),
+            Event::Silence(String::new()),
+            stop(Stop::UnderWay, None),
+        ];
+        for stage in [Done, RolledBack, NotStopped, Superseded, Failed] {
+            let mut resubmission = at(stage);
+            let before = resubmission.clone();
+            for event in &seen {
+                assert!(!resubmission.follow(event, START + Duration::from_hours(9)), "{stage:?} {event:?}");
+            }
+            assert_eq!(resubmission, before);
+        }
+    }
+
+    #[test]
+    fn ids_follow_from_the_job_and_the_time_and_are_no_others() {
+        let of =
+            |job: u128, millis: i64| Resubmission::new(JobId::from_bits(job), Timestamp::from_millis(millis));
+        assert_eq!(of(7, 5), of(7, 5));
+        let mut ids: Vec<u128> = [(7, 5), (7, 6), (8, 5), (7 << 64, 5)]
+            .into_iter()
+            .map(|(job, millis)| of(job, millis))
+            .flat_map(|r| [r.trigger.bits(), r.target.bits(), r.fallback.bits()])
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 12);
+    }
 }

@@ -62,7 +62,9 @@ pub fn way(cluster: Cluster, policy: &Policy) -> Result<Way, String> {
     };
     match policy.mechanism {
         Mechanism::Auto if policy.can_run_again => Ok(anew()),
-        Mechanism::Auto => Err(format!("{why}, or say in `spec.savepoint` how it is run again from a savepoint")),
+        Mechanism::Auto => {
+            Err(format!("{why}, or say in `spec.savepoint` how it is run again from a savepoint"))
+        }
         Mechanism::InPlace | Mechanism::Savepoint => Err(why),
     }
 }
@@ -92,7 +94,11 @@ mod tests {
             let cluster = Cluster { version: version.parse().expect("a version"), scheduler };
             let policy = Policy { mechanism, can_run_again, ..Policy::default() };
             let got = way(cluster, &policy);
-            assert_eq!(got.as_ref().ok(), expected.as_ref(), "{version} {scheduler:?} {mechanism:?}: {got:?}");
+            assert_eq!(
+                got.as_ref().ok(),
+                expected.as_ref(),
+                "{version} {scheduler:?} {mechanism:?}: {got:?}"
+            );
         }
     }
 

@@ -43,9 +43,9 @@ pub use spec::{
     Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Blackout, Bounds, Budget, CatchUp,
     ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, MemoryPressure, Mode, ObservedOr,
     PAUSE_ANNOTATION, Pause, PauseError, Policy, PolicyRef, PolicySpec, Prometheus, PrometheusRef, Quota,
-    ReplicaBounds, SavepointFormat, SavepointSpec, Resource, ResourceName, ResourceTarget, Rival, Rule, ScaleDirection, ScalingPolicyType,
-    ScalingRate, ScalingRules, ServicePort, ServiceRef, Throughput, UtilizationBand, VertexSpec,
-    VertexUtilization, WorkloadRef,
+    ReplicaBounds, Resource, ResourceName, ResourceTarget, Rival, Rule, SavepointFormat, SavepointSpec,
+    ScaleDirection, ScalingPolicyType, ScalingRate, ScalingRules, ServicePort, ServiceRef, Throughput,
+    UtilizationBand, VertexSpec, VertexUtilization, WorkloadRef,
 };
 pub use when::{Facts, JobFacts, SignalFacts, Unanswered, When, WhenError, WhenFault};
 

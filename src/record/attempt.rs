@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::model::{
-    Attempt, Expectation, Parallelism, Reading, Rescale, RescaleEnd, Resubmission, Seconds, Snapshot, Timestamp,
+    Attempt, Expectation, Parallelism, Reading, Rescale, RescaleEnd, Resubmission, Seconds, Snapshot,
+    Timestamp,
 };
 
 /// A job that runs at a size that was not asked for is given this long to go on to the one that was: the adaptive
@@ -134,9 +135,20 @@ pub(super) fn expectation(attempt: &Attempt, ended: Ended, now: Timestamp) -> Op
 
 /// The ended rescale.
 pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale {
-    let Attempt { job: _, at, deadline: _, from, to, last_running: _, load, expects: _, resubmission } = attempt;
+    let Attempt { job: _, at, deadline: _, from, to, last_running: _, load, expects: _, resubmission } =
+        attempt;
     let reached = resubmission.map_or_else(Vec::new, |resubmission| resubmission.reached);
-    Rescale { at, ended: now, end: ended.end, from, to, downtime: ended.downtime, load, brought: None, reached }
+    Rescale {
+        at,
+        ended: now,
+        end: ended.end,
+        from,
+        to,
+        downtime: ended.downtime,
+        load,
+        brought: None,
+        reached,
+    }
 }
 
 #[cfg(test)]

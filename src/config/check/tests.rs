@@ -41,12 +41,15 @@ fn names_the_mistakes_of_an_autoscaler() {
             "  mode:",
             "f:5:3: spec.mode: has no value; expected `Auto`, `Recommend` or `Paused`, or leave the field out",
         ),
-        ("  mechanism: [InPlace]", "f:5:14: spec.mechanism: expected `Auto` or `InPlace`, found a list"),
+        (
+            "  mechanism: [InPlace]",
+            "f:5:14: spec.mechanism: expected `Auto`, `InPlace` or `Savepoint`, found a list",
+        ),
         ("  policy: cautious", "f:5:3: spec: unknown field `policy`; did you mean `policyRef`?"),
         (
             "  colour: red",
-            "f:5:3: spec: unknown field `colour`; expected `flink`, `prometheus`, `workload`, `mode`, `mechanism`, `parallelism`, \
-             `replicas`, `vertices` or `policyRef`",
+            "f:5:3: spec: unknown field `colour`; expected `flink`, `prometheus`, `workload`, `mode`, `mechanism`, `savepoint`, \
+             `parallelism`, `replicas`, `vertices` or `policyRef`",
         ),
         ("  parallelism: {min: 0}", "f:5:22: spec.parallelism.min: 0 is below the minimum 1"),
         ("  parallelism: {max: 40000}", "f:5:22: spec.parallelism.max: 40000 is above the maximum 32768"),

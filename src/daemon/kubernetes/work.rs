@@ -58,8 +58,19 @@ pub(super) struct Place {
 impl Begin {
     /// Works until `stop` is true; `None` when that came before there was a state.
     pub(super) async fn run(self, mut stop: watch::Receiver<bool>) -> Option<Ended> {
-        let Self { key, policy, poller, workload, queries, program, carried, place, listener, mut journal, delay } =
-            self;
+        let Self {
+            key,
+            policy,
+            poller,
+            workload,
+            queries,
+            program,
+            carried,
+            place,
+            listener,
+            mut journal,
+            delay,
+        } = self;
         let (keeper, state) = if let Some(carried) = carried {
             carried
         } else {

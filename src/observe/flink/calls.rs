@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use super::client::FlinkClient;
 use super::error::FlinkError;
 use super::wire::{
-    CheckpointStatus, Checkpoints, Config, Jars, JobView, Listed, Metric, Overview, Pools, Requirements, RunRequest,
-    SavepointStatus, Settings, Status, StopRequest, TaskManagerListed, TaskManagersAnswer, Triggered, longest_lag, sum_of,
+    CheckpointStatus, Checkpoints, Config, Jars, JobView, Listed, Metric, Overview, Pools, Requirements,
+    RunRequest, SavepointStatus, Settings, Status, StopRequest, TaskManagerListed, TaskManagersAnswer,
+    Triggered, longest_lag, sum_of,
 };
 use crate::model::{JobId, JobState, TriggerId, VertexId};
 

@@ -20,8 +20,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use autoscaler::{
-    AutoscalerSpec, Bounds, FlinkRef, Mechanism, Mode, PolicyRef, ReplicaBounds, SavepointFormat, SavepointSpec,
-    VertexSpec, WorkloadRef,
+    AutoscalerSpec, Bounds, FlinkRef, Mechanism, Mode, PolicyRef, ReplicaBounds, SavepointFormat,
+    SavepointSpec, VertexSpec, WorkloadRef,
 };
 pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
 pub use limits::{Alignment, Blackout, Budget, Limits, MemoryPressure, Quota, ScaleDirection};

@@ -69,7 +69,8 @@ impl SavepointStatus {
             _ if self.status.id != "COMPLETED" => SavepointOutcome::UnderWay,
             Some(Operation { location: Some(location), .. }) => SavepointOutcome::At(location),
             Some(Operation { failure_cause: Some(cause), .. }) => {
-                let created = cause.stack_trace.split_once(CREATED_AT).and_then(|(_, rest)| rest.split(',').next());
+                let created =
+                    cause.stack_trace.split_once(CREATED_AT).and_then(|(_, rest)| rest.split(',').next());
                 SavepointOutcome::Failed(innermost(&cause.stack_trace), created.map(str::to_owned))
             }
             Some(_) | None => SavepointOutcome::Failed("no reason given".to_owned(), None),
@@ -177,7 +178,11 @@ mod tests {
     #[test]
     fn a_completed_operation_may_have_failed() {
         use SavepointOutcome::{At, Failed, UnderWay};
-        let trace = |text: &str| format!(r#"{{"status":{{"id":"COMPLETED"}},"operation":{{"failure-cause":{{"class":"X","stack-trace":"{text}","serialized-throwable":"AA"}}}}}}"#);
+        let trace = |text: &str| {
+            format!(
+                r#"{{"status":{{"id":"COMPLETED"}},"operation":{{"failure-cause":{{"class":"X","stack-trace":"{text}","serialized-throwable":"AA"}}}}}}"#
+            )
+        };
         for (answer, expected) in [
             (r#"{"status":{"id":"IN_PROGRESS"},"operation":null}"#.to_owned(), UnderWay),
             (r#"{"status":{"id":"COMPLETED"},"operation":{"location":"file:/s/savepoint-1"}}"#.to_owned(), At("file:/s/savepoint-1".to_owned())),
@@ -212,7 +217,11 @@ mod tests {
             "external_path":"file:/s/1"},"restored":{"id":1,"restore_timestamp":5,"is_savepoint":true,"external_path":"file:/s/0"}}}"#;
         let read = || serde_json::from_str::<Checkpoints>(checkpoints).expect("checkpoints");
         for (since, found) in [(100, Some("file:/s/1")), (101, None)] {
-            assert_eq!(read().savepoint_since(Timestamp::from_millis(since)).as_deref(), found, "since {since}");
+            assert_eq!(
+                read().savepoint_since(Timestamp::from_millis(since)).as_deref(),
+                found,
+                "since {since}"
+            );
         }
         let restored = Restored { path: "file:/s/0".to_owned(), is_savepoint: true };
         assert_eq!(read().restored(), Some(restored));
