@@ -13,4 +13,4 @@ mod resubmit;
 pub use checkpoint::Hastener;
 pub use in_place::{rescale, roll_back, take_up};
 pub use replicas::scale;
-pub use resubmit::{Program, by_hand, step as resubmit};
+pub use resubmit::{Program, step as resubmit};

@@ -55,22 +55,6 @@ pub async fn step(
     seen.unwrap_or_else(|error| Event::Silence(error.to_string()))
 }
 
-/// The command with which a person brings the job back at its old size, whatever has become of the rest.
-pub fn by_hand(url: &str, program: &Program, attempt: &Attempt, resubmission: &Resubmission) -> String {
-    let body = run_request(
-        program,
-        &attempt.from,
-        resubmission.fallback,
-        resubmission.location.as_deref().unwrap_or("SAVEPOINT"),
-    );
-    let body = serde_json::to_string(&body).expect("texts, numbers and flags");
-    format!(
-        "curl -X POST {url}/jars/JAR/run -H 'content-type: application/json' -d '{}' # JAR: the id of {} in {url}/jars",
-        body.replace('\'', r"'\''"),
-        program.savepoint.jar
-    )
-}
-
 fn run_request<'a>(
     program: &'a Program,
     sizes: &BTreeMap<VertexId, Parallelism>,
@@ -194,8 +178,9 @@ impl Step<'_> {
             Err(error @ FlinkError::Refused { refusal: Refusal::Other | Refusal::NotAllowed, .. }) => {
                 // It may have been taken a moment ago, when nobody was there to hear the answer.
                 match self.look_at(id).await? {
-                    Run::Absent => Ok(Event::Refused(error.to_string())),
-                    Run::Present { state: JobState::Failed, .. } => Ok(Event::Refused(error.to_string())),
+                    Run::Absent | Run::Present { state: JobState::Failed, .. } => {
+                        Ok(Event::Refused(error.to_string()))
+                    }
                     present @ Run::Present { .. } => Ok(Event::Run(present)),
                 }
             }

@@ -38,31 +38,28 @@ impl Job {
         if !self.poller.client().may_change() {
             return None;
         }
-        let (step, stage) =
-            (act::resubmit(self.poller.client(), attempt, resubmission, program), resubmission.stage());
+        let now_in = resubmission.stage();
+        let doing = act::resubmit(self.poller.client(), attempt, resubmission, program);
         let event = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return Some(None),
-            event = step => event,
+            event = doing => event,
         };
         let now = clock::now();
         let mut fenced = false;
         if self.state.resubmit(&event, now) {
             self.poller.forget_job();
             fenced = self.sync().await;
-            self.tell(stage);
+            self.tell(now_in);
         }
-        let pause = match &event {
-            Event::Silence(why) => {
-                if self.trouble.begins(now) {
-                    warn!(?stage, why, "no word from Flink while the job is stopped and run again");
-                }
-                AWAY
+        let pause = if let Event::Silence(why) = &event {
+            if self.trouble.begins(now) {
+                warn!(stage = ?now_in, why, "no word from Flink while the job is stopped and run again");
             }
-            _ => {
-                self.trouble.ends();
-                BETWEEN
-            }
+            AWAY
+        } else {
+            self.trouble.ends();
+            BETWEEN
         };
         tokio::select! {
             biased;
@@ -77,12 +74,13 @@ impl Job {
         let (stage, savepoint) = (resubmission.stage(), resubmission.location.as_deref());
         let detail = resubmission.detail.as_deref();
         match stage {
-            Stage::Failed => {
-                let command = self.program.as_ref().zip(attempt).map(|(program, attempt)| {
-                    act::by_hand(self.poller.client().url(), program, attempt, resubmission)
-                });
-                error!(savepoint, detail, command, "the job does not run, and needs a person");
-            }
+            Stage::Failed => error!(
+                savepoint,
+                detail,
+                jar = self.program.as_ref().map(|program| &*program.savepoint.jar),
+                "the job does not run, and needs a person: run its jar again from the savepoint, with the arguments of \
+                 spec.savepoint (POST /jars/ID/run, savepointPath)"
+            ),
             Stage::Cancelling
             | Stage::RollingBack
             | Stage::RolledBack

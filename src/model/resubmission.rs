@@ -412,7 +412,8 @@ fn mixed(job: u128, millis: u64, purpose: u64) -> u128 {
         }
         x
     };
-    let [high, low] = [(job >> 64) as u64, (job & u128::from(u64::MAX)) as u64];
+    let half = |bits: u128| u64::try_from(bits).unwrap_or(u64::MAX);
+    let (high, low) = (half(job >> 64), half(job & u128::from(u64::MAX)));
     let first = mix(high ^ mix(mix(millis) ^ purpose));
     u128::from(first) << 64 | u128::from(mix(low ^ first))
 }

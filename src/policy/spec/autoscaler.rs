@@ -151,6 +151,13 @@ pub enum Mechanism {
     Savepoint,
 }
 
+impl Mechanism {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub(super) fn is_auto(&self) -> bool {
+        *self == Self::Auto
+    }
+}
+
 /// How a job is run again from a savepoint: Flink does not tell of a running job which jar it came from. The jar has to be on the
 /// cluster (`POST /jars/upload`), and stays there where `web.upload.dir` outlives the JobManager.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

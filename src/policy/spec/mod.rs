@@ -61,19 +61,11 @@ pub struct Policy {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rivals: Vec<Rival>,
     /// How the job is rescaled.
-    #[serde(default, skip_serializing_if = "is_auto")]
+    #[serde(default, skip_serializing_if = "Mechanism::is_auto")]
     pub mechanism: Mechanism,
     /// Whether it is known how the job is run again from a savepoint.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_run_again: bool,
-}
-
-fn is_auto(mechanism: &Mechanism) -> bool {
-    *mechanism == Mechanism::Auto
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 impl Policy {

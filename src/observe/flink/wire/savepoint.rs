@@ -80,8 +80,8 @@ impl SavepointStatus {
 
 /// The last cause of a Java stack trace: those before it only wrap it.
 fn innermost(trace: &str) -> String {
-    let causes = trace.lines().filter_map(|line| line.trim_start().strip_prefix("Caused by: "));
-    let line = causes.last().or_else(|| trace.lines().next()).unwrap_or_default();
+    let mut causes = trace.lines().filter_map(|line| line.trim_start().strip_prefix("Caused by: "));
+    let line = causes.next_back().or_else(|| trace.lines().next()).unwrap_or_default();
     let line: String = line.chars().take(300).collect();
     if line.trim().is_empty() { "no reason given".to_owned() } else { line.trim().to_owned() }
 }
