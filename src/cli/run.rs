@@ -1,7 +1,7 @@
 //! `tidegate run`
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -47,12 +47,19 @@ pub(super) struct Args {
     /// Complete journals that are kept of each job
     #[arg(long, value_name = "COUNT", default_value_t = 4)]
     journal_files: u32,
+    /// Where /healthz, /readyz and /metrics are answered, such as 127.0.0.1:8080; with --kubernetes on port 8080 of all
+    /// addresses, and otherwise nowhere unless told so
+    #[arg(long, value_name = "ADDRESS", env = "TIDEGATE_LISTEN")]
+    listen: Option<SocketAddr>,
     #[command(flatten)]
     prometheus: PrometheusArgs,
     /// Decide and say so only, whatever the files or the objects say
     #[arg(long)]
     dry_run: bool,
 }
+
+/// Where probes and metrics are answered in a pod: the port of the chart and of all examples.
+const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 
 /// Where in Kubernetes.
 #[derive(Debug, clap::Args)]
@@ -67,9 +74,6 @@ struct ClusterArgs {
     /// The one FlinkAutoscaler that is looked after, as beside a JobManager; all, without it
     #[arg(long, value_name = "NAME", requires = "kubernetes")]
     name: Option<String>,
-    /// Where /healthz and /readyz are answered
-    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:8080", env = "TIDEGATE_LISTEN")]
-    listen: SocketAddr,
     /// The Lease of which the holder acts, where several processes look after the same objects; `tidegate`, or `tidegate-NAME`
     /// with --name
     #[arg(long, value_name = "NAME", requires = "kubernetes")]
@@ -89,6 +93,7 @@ impl ClusterArgs {
         dry_run: bool,
         journals: Option<(PathBuf, Keep)>,
         prometheus: Option<PrometheusRef>,
+        listen: Option<SocketAddr>,
     ) -> Result<kubernetes::Options, Failure> {
         let scope = match &self.namespace[..] {
             [] => None,
@@ -105,7 +110,7 @@ impl ClusterArgs {
             name: self.name,
             library: files::library(policies)?,
             dry_run,
-            listen: Some(self.listen),
+            listen: Some(listen.unwrap_or(LISTEN)),
             lease,
             lease_namespace: self.lease_namespace,
             identity: self.identity,
@@ -143,11 +148,24 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let keep = Keep { bytes: args.journal_size << 20, files: args.journal_files };
     let daemon = if args.cluster.kubernetes {
         let journals = args.state.journal_dir.map(|dir| (dir, keep));
-        Daemon::Kubernetes(Box::new(args.cluster.options(policies, dry_run, journals, prometheus)?))
+        Daemon::Kubernetes(Box::new(args.cluster.options(
+            policies,
+            dry_run,
+            journals,
+            prometheus,
+            args.listen,
+        )?))
     } else {
         let config = files::config(&args.config, policies)?;
         let journal_dir = (!args.no_journal).then(|| args.state.journals());
-        let options = Options { journal_dir, state_dir: args.state.state_dir, keep, prometheus, dry_run };
+        let options = Options {
+            journal_dir,
+            state_dir: args.state.state_dir,
+            keep,
+            prometheus,
+            listen: args.listen,
+            dry_run,
+        };
         Daemon::Files(Box::new((config, options)))
     };
     runtime()?.block_on(async {
@@ -170,7 +188,8 @@ fn exit_of(error: &RunError) -> Exit {
         RunError::Store(_)
         | RunError::Journal { .. }
         | RunError::Flink { .. }
-        | RunError::Prometheus { .. } => Exit::Usage,
+        | RunError::Prometheus { .. }
+        | RunError::Listen { .. } => Exit::Usage,
     }
 }
 

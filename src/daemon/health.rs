@@ -1,4 +1,4 @@
-//! Whether the daemon lives, and whether it is ready, for the probes of its own pod.
+//! Whether the daemon lives, and whether it is ready, for the probes of its own pod; and its metrics, on the same port.
 
 use std::io;
 use std::net::SocketAddr;
@@ -8,11 +8,14 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderName, StatusCode};
 use axum::routing::get;
 use axum::{Router, serve};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
+
+use super::metrics::Metrics;
 
 /// The loop turns at least once a second; one that has not for so long never will.
 const DEAD_AFTER: Duration = Duration::from_secs(30);
@@ -20,13 +23,14 @@ const DEAD_AFTER: Duration = Duration::from_secs(30);
 /// What probes ask for.
 #[derive(Debug)]
 pub(super) struct Health {
+    metrics: Arc<Metrics>,
     turned: Mutex<Instant>,
     ready: AtomicBool,
 }
 
 impl Health {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { turned: Mutex::new(Instant::now()), ready: AtomicBool::new(false) })
+    pub(super) fn new(metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { metrics, turned: Mutex::new(Instant::now()), ready: AtomicBool::new(false) })
     }
 
     /// The loop has turned.
@@ -53,8 +57,11 @@ impl Health {
     ) -> io::Result<(SocketAddr, impl Future<Output = io::Result<()>> + Send + 'static)> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let router =
-            Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz)).with_state(self);
+        let router = Router::new()
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .route("/metrics", get(metrics))
+            .with_state(self);
         Ok((address, serve(listener, router).into_future()))
     }
 }
@@ -64,8 +71,12 @@ async fn healthz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str
 }
 
 async fn readyz(State(health): State<Arc<Health>>) -> (StatusCode, &'static str) {
-    let what = "what there is in Kubernetes has not been seen yet\n";
+    let what = "what there is to be looked after has not been seen yet\n";
     answer(health.ready.load(Ordering::Acquire) && health.is_alive(), what)
+}
+
+async fn metrics(State(health): State<Arc<Health>>) -> ([(HeaderName, &'static str); 1], String) {
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], health.metrics.text())
 }
 
 fn answer(is_well: bool, what: &'static str) -> (StatusCode, &'static str) {

@@ -1,6 +1,7 @@
 //! One job's task: poll, decide, carry out, write down; over and over until it is told to stop.
 
 use std::error::Error;
+use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until};
@@ -9,6 +10,7 @@ use tracing::{info, warn};
 use super::clock;
 use super::journal_file::JournalFile;
 use super::keep::{KeepError, Keeper};
+use super::metrics::Metrics;
 use super::pace::Pace;
 use super::report::{Report, Trouble};
 use super::workload::Workload;
@@ -41,6 +43,8 @@ pub(super) struct Job {
     pub(super) trouble: Trouble,
     pub(super) state: State,
     pub(super) keeper: Keeper,
+    /// Where the process keeps its metrics.
+    pub(super) metrics: Arc<Metrics>,
     /// Who is told of each cycle.
     pub(super) listener: Option<Listener>,
     pub(super) journal: Option<JournalFile>,
@@ -107,6 +111,7 @@ impl Job {
                     }
                 } => observation,
             };
+            self.metrics.polled(next.elapsed());
             next += pace.after(&observation);
             if let Some(workload) = &mut self.workload {
                 workload.look(&mut observation, &mut self.poller);
@@ -138,9 +143,11 @@ impl Job {
         report.cycle(observation, &Summary::of(&decision, graph), &outcome);
         let cycle = Cycle { at, observation, decision: &decision, begun, outcome: &outcome, ended };
         self.write_down(&cycle, trouble);
+        let (policy, state) = (&self.policy, &self.state);
+        let told = Told { policy, decision: &decision, outcome: &outcome, state };
+        self.metrics.cycle(&self.name, observation, &told);
         if let Some(listener) = &mut self.listener {
-            let (policy, state) = (&self.policy, &self.state);
-            listener(&Told { policy, decision: &decision, outcome: &outcome, state });
+            listener(&told);
         }
         begun.is_some() || ended.is_some()
     }

@@ -11,6 +11,7 @@ mod job;
 pub mod journal_file;
 mod keep;
 pub mod kubernetes;
+mod metrics;
 mod pace;
 mod report;
 mod resubmit;

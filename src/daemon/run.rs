@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,10 +14,12 @@ use tracing::{Instrument as _, info, info_span, warn};
 
 use super::clients::Clients;
 use super::clock;
+use super::health::Health;
 use super::job::Job;
 use super::journal_file::{JournalFile, Keep};
 use super::keep::Keeper;
 use super::kubernetes::connect;
+use super::metrics::Metrics;
 use super::report::Trouble;
 use super::store::{Store, StoreError};
 use super::workload::{Reach, Workload};
@@ -40,6 +43,8 @@ pub struct Options {
     pub keep: Keep,
     /// The Prometheus of those autoscalers that name none.
     pub prometheus: Option<PrometheusRef>,
+    /// Where `/healthz`, `/readyz` and `/metrics` are answered; `None` for nowhere.
+    pub listen: Option<SocketAddr>,
     /// Decide and say so only, whatever the files say.
     pub dry_run: bool,
 }
@@ -77,6 +82,15 @@ pub enum RunError {
         #[source]
         source: PrometheusError,
     },
+    /// The address for probes and metrics cannot be listened on.
+    #[error("cannot listen on {address}: name another address with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// A job's task ended by a fault of the program.
     #[error("a task ended unexpectedly")]
     Task(#[from] JoinError),
@@ -96,13 +110,24 @@ pub fn full_name(autoscaler: &Autoscaler) -> String {
 /// At the start, when a directory or a setting cannot be used; at the end, when the states cannot be kept.
 pub async fn run(config: Config, options: &Options, stop: impl Future<Output = ()>) -> Result<(), RunError> {
     let store = Arc::new(Store::open(&options.state_dir)?);
+    let metrics = Metrics::new();
+    // There is nobody else.
+    metrics.leads(true);
+    let health = Health::new(Arc::clone(&metrics));
+    if let Some(address) = options.listen {
+        let listen = Arc::clone(&health).listen(address).await;
+        let (address, serve) = listen.map_err(|source| RunError::Listen { address, source })?;
+        info!(%address, "answering /healthz, /readyz and /metrics");
+        tokio::spawn(serve);
+    }
     let reach = reach(&config).await;
     let (stopping, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    for job in jobs(config, options, &store, &reach)? {
+    for job in jobs(config, options, &store, &metrics, &reach)? {
         let span = info_span!("job", autoscaler = job.name);
         tasks.spawn(job.run(stopped.clone()).instrument(span));
     }
+    health.ready();
     info!(jobs = tasks.len(), state_dir = %options.state_dir.display(), dry_run = options.dry_run, "started");
 
     tokio::pin!(stop);
@@ -111,7 +136,10 @@ pub async fn run(config: Config, options: &Options, stop: impl Future<Output = (
     loop {
         tokio::select! {
             () = &mut stop => break,
-            _ = commits.tick() => commit(&store, &mut trouble),
+            _ = commits.tick() => {
+                health.beat();
+                commit(&store, &mut trouble);
+            }
             // No task ends before it is told to; one that does has met a fault, and the others must not hide it.
             Some(ended) = tasks.join_next() => drop(ended?),
         }
@@ -156,7 +184,13 @@ fn commit(store: &Store, trouble: &mut Trouble) {
     }
 }
 
-fn jobs(config: Config, options: &Options, store: &Arc<Store>, reach: &Reach) -> Result<Vec<Job>, RunError> {
+fn jobs(
+    config: Config,
+    options: &Options,
+    store: &Arc<Store>,
+    metrics: &Arc<Metrics>,
+    reach: &Reach,
+) -> Result<Vec<Job>, RunError> {
     let mut clients = Clients::default();
     let count = u32::try_from(config.autoscalers.len()).unwrap_or(u32::MAX).max(1);
     let mut jobs = Vec::new();
@@ -187,6 +221,7 @@ fn jobs(config: Config, options: &Options, store: &Arc<Store>, reach: &Reach) ->
             program: act::Program::of(&spec),
             trouble: Trouble::default(),
             keeper: Keeper::Directory(Arc::clone(store)),
+            metrics: Arc::clone(metrics),
             listener: None,
             delay: policy.poll.get() * index / count,
             name,

@@ -61,6 +61,22 @@ pub enum MissedWhy {
     NotStarted,
 }
 
+impl MissedWhy {
+    /// The name alone: a metric label.
+    pub fn kind(self) -> &'static str {
+        match self {
+            Self::Unreachable => "Unreachable",
+            Self::TimedOut => "TimedOut",
+            Self::NotUnderstood => "NotUnderstood",
+            Self::Refused => "Refused",
+            Self::NoSuchJob => "NoSuchJob",
+            Self::AmbiguousJob => "AmbiguousJob",
+            Self::NoMetrics => "NoMetrics",
+            Self::NotStarted => "NotStarted",
+        }
+    }
+}
+
 /// The state of a job, in Flink's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]

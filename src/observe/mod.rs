@@ -10,6 +10,8 @@ mod gate;
 mod join;
 pub mod kubernetes;
 pub mod prometheus;
+mod traffic;
 
 pub use connection::SetupError;
 pub use gate::Gate;
+pub use traffic::{FLINK, PROMETHEUS, Traffic};

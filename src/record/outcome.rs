@@ -42,6 +42,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// The names of all of them.
+    pub const KINDS: [&'static str; 8] =
+        ["Unobserved", "Unchanged", "Recommended", "Held", "Superseded", "Applied", "Failed", "RolledBack"];
+
     /// What comes of a decision that nobody carries out.
     pub fn without_acting(verdict: &Verdict) -> Self {
         match verdict {

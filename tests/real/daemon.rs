@@ -9,12 +9,13 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::testbed::until;
+use crate::testbed::{free_port, until};
 
 /// A running daemon with one autoscaler; dropping it ends it.
 pub struct Daemon {
     child: Child,
     folder: TempDir,
+    port: Option<u16>,
 }
 
 /// What is set for a test; times are short, so that tests are.
@@ -31,6 +32,8 @@ pub struct Settings {
     pub rules: String,
     /// Its behavior for scaling up, and for scaling down besides the window, in YAML on one line.
     pub behavior: (&'static str, &'static str),
+    /// Whether it answers for itself over HTTP.
+    pub listens: bool,
 }
 
 impl Default for Settings {
@@ -42,6 +45,7 @@ impl Default for Settings {
             cooldown: "10s",
             rules: "{throughput: {}}".to_owned(),
             behavior: ("", ""),
+            listens: false,
         }
     }
 }
@@ -61,16 +65,22 @@ impl Daemon {
         let mut folder = tempfile::Builder::new().prefix("tidegate-").tempdir()?;
         folder.disable_cleanup(std::env::var_os("TIDEGATE_KEEP").is_some());
         fs::write(folder.path().join("tidegate.yaml"), config(url, job, settings))?;
-        let child = spawn(&folder)?;
-        Ok(Self { child, folder })
+        let port = settings.listens.then(free_port).transpose()?;
+        let child = spawn(&folder, port)?;
+        Ok(Self { child, folder, port })
     }
 
     /// Kills it as a crash would, and starts it again on the same state.
     pub fn crash_and_restart(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
-        self.child = spawn(&self.folder)?;
+        self.child = spawn(&self.folder, self.port)?;
         Ok(())
+    }
+
+    /// Where it answers for itself.
+    pub fn url(&self) -> Option<String> {
+        self.port.map(|port| format!("http://127.0.0.1:{port}"))
     }
 
     /// Whether it still runs.
@@ -199,7 +209,7 @@ fn asked(cycle: &Value) -> Result<Asked> {
     Ok(Asked { at, to })
 }
 
-fn spawn(folder: &TempDir) -> Result<Child> {
+fn spawn(folder: &TempDir, port: Option<u16>) -> Result<Child> {
     let log = fs::OpenOptions::new().create(true).append(true).open(folder.path().join("log"))?;
     Command::new(env!("CARGO_BIN_EXE_tidegate"))
         .arg("run")
@@ -209,6 +219,7 @@ fn spawn(folder: &TempDir) -> Result<Child> {
         .arg(folder.path().join("state"))
         .arg("--journal-dir")
         .arg(folder.path().join("journal"))
+        .args(port.map(|port| format!("--listen=127.0.0.1:{port}")))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -217,7 +228,7 @@ fn spawn(folder: &TempDir) -> Result<Child> {
 }
 
 fn config(url: &str, job: &str, settings: &Settings) -> String {
-    let Settings { spec, window, poll, cooldown, rules, behavior: (up, down) } = settings;
+    let Settings { spec, window, poll, cooldown, rules, behavior: (up, down), listens: _ } = settings;
     format!(
         "\
 apiVersion: tidegate.dev/v1alpha1

@@ -20,6 +20,7 @@ mod exact;
 mod faults;
 mod hasten;
 mod late;
+mod metrics;
 mod policies;
 mod prometheus;
 mod quiet;

@@ -19,6 +19,7 @@ mod wait;
 pub use client::{Client, Vertex};
 pub use flink::{Flink, Options};
 pub use job::Job;
+pub use ports::free as free_port;
 pub use prometheus::Prometheus;
 pub use proxy::{Fault, Proxy};
 pub use topic::Topic;

@@ -34,6 +34,7 @@ use crate::daemon::clock;
 use crate::daemon::job::Ended;
 use crate::daemon::journal_file::{JournalFile, Keep};
 use crate::daemon::keep::Keeper;
+use crate::daemon::metrics::Metrics;
 use crate::daemon::pace;
 use crate::daemon::workload::Workload;
 use crate::observe::Gate;
@@ -59,6 +60,7 @@ pub(super) struct Means {
     pub(super) dry_run: bool,
     pub(super) journals: Option<(PathBuf, Keep)>,
     pub(super) found: Found,
+    pub(super) metrics: Arc<Metrics>,
     /// The Prometheus of those objects that name none.
     pub(super) prometheus: Option<PrometheusRef>,
 }
@@ -148,7 +150,13 @@ impl Controller {
                 running.stop();
             }
         }
-        self.boards.retain(|key, shown| self.wanted.get(key).is_some_and(|wanted| wanted.uid == shown.uid));
+        self.boards.retain(|key, shown| {
+            let is_there = self.wanted.get(key).is_some_and(|wanted| wanted.uid == shown.uid);
+            if !is_there {
+                self.means.metrics.forget(&key.to_string());
+            }
+            is_there
+        });
         if self.standing == Standing::Leading {
             let keys: Vec<Key> = self.wanted.keys().cloned().collect();
             for key in keys {
@@ -297,6 +305,7 @@ impl Controller {
                 gate: means.gate.clone(),
                 gone: Arc::clone(&gone),
             },
+            metrics: Arc::clone(&means.metrics),
             listener: listener(
                 key.clone(),
                 about,

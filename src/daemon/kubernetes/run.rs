@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -25,6 +26,7 @@ use super::world::{Scope, World};
 use crate::config::Library;
 use crate::daemon::health::Health;
 use crate::daemon::journal_file::Keep;
+use crate::daemon::metrics::Metrics;
 use crate::daemon::pace;
 use crate::observe::Gate;
 use crate::policy::PrometheusRef;
@@ -92,11 +94,12 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
     let config = connect::config().await.map_err(ControllerError::Config)?;
     let (home, server) = (config.default_namespace.clone(), config.cluster_url.to_string());
     let client = connect::client(config).map_err(ControllerError::Client)?;
-    let health = Health::new();
+    let metrics = Metrics::new();
+    let health = Health::new(Arc::clone(&metrics));
     if let Some(address) = options.listen {
         let listen = health.clone().listen(address).await;
         let (address, serve) = listen.map_err(|source| ControllerError::Listen { address, source })?;
-        info!(%address, "answering /healthz and /readyz");
+        info!(%address, "answering /healthz, /readyz and /metrics");
         tokio::spawn(serve);
     }
 
@@ -126,6 +129,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
         dry_run: options.dry_run,
         journals: options.journals,
         found: found.clone(),
+        metrics: Arc::clone(&metrics),
         prometheus: options.prometheus,
     });
     tokio::pin!(stop);
@@ -144,6 +148,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
             Ok(()) = standing.changed() => {
                 let standing = standing.borrow_and_update().clone();
                 tell(&events, &lease, &me, &standing);
+                metrics.leads(standing == Standing::Leading);
                 controller.stands(standing);
                 look_soon(&mut due);
             }

@@ -17,6 +17,7 @@ use crate::daemon::clock;
 use crate::daemon::job::{Ended, Job, Listener};
 use crate::daemon::journal_file::JournalFile;
 use crate::daemon::keep::Keeper;
+use crate::daemon::metrics::Metrics;
 use crate::daemon::report::Trouble;
 use crate::daemon::workload::Workload;
 use crate::observe::Gate;
@@ -40,6 +41,7 @@ pub(super) struct Begin {
     /// What an earlier task of the same job knew; otherwise it is taken over.
     pub(super) carried: Option<(Keeper, State)>,
     pub(super) place: Place,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) listener: Listener,
     pub(super) journal: Option<JournalFile>,
     pub(super) delay: Duration,
@@ -67,6 +69,7 @@ impl Begin {
             program,
             carried,
             place,
+            metrics,
             listener,
             mut journal,
             delay,
@@ -98,6 +101,7 @@ impl Begin {
             trouble: Trouble::default(),
             state,
             keeper,
+            metrics,
             listener: Some(listener),
             journal,
             delay,

@@ -12,6 +12,7 @@ use reqwest::{Method, Response};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::connection::{Connection, Credentials, Files, base_url};
+use super::super::traffic::FLINK;
 use super::error::{Asked, FlinkError};
 use super::fault::{self, Sent};
 use super::freshness::Freshness;
@@ -174,7 +175,7 @@ impl FlinkClient {
                 Err(error) => Err(fault::transport(sent.clone(), &error)),
             }
         };
-        timeout_at(deadline, answer).await.unwrap_or_else(|_| Err(sent.clone().timed_out()))
+        FLINK.count(timeout_at(deadline, answer).await.unwrap_or_else(|_| Err(sent.clone().timed_out())))
     }
 
     /// Waits for the rate limit; not beyond `deadline`.

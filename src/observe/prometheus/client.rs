@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::connection::{Connection, Credentials, Files, SetupError, base_url};
+use super::super::traffic::PROMETHEUS;
 use super::answer::{self, MOST_SERIES, Numbers};
 use super::error::PrometheusError;
 use super::fault::{self, Sends};
@@ -95,7 +96,7 @@ impl Client {
             let left = deadline.saturating_duration_since(Instant::now());
             self.read(self.send(query, left).await?).await
         });
-        answered.await.unwrap_or_else(|_| Err(timed_out()))
+        PROMETHEUS.count(answered.await.unwrap_or_else(|_| Err(timed_out())))
     }
 
     /// Sends it, with the time that the server may take for it, and with no more series than are read.

@@ -237,3 +237,34 @@ async fn the_answers_of_a_cycle_are_in_its_snapshot_under_what_the_policy_says()
         "once each, for the window is not over"
     );
 }
+
+#[tokio::test]
+async fn two_hundred_jobs_with_five_queries_each_ask_no_more_than_is_different() {
+    let scripted = Scripted::start().await;
+    scripted.set_all(number("7"));
+    let queries = ["a", "b", "c", "d", r#"e{autoscaler="${autoscaler}"}"#];
+    let policy = policy(&queries, Span::from_secs(20));
+    let named = PrometheusRef { timeout: Span::from_secs(20), ..named(&scripted) };
+    let mut servers = Servers::default();
+    let jobs = (0..200).map(|job| {
+        let whose = Whose { autoscaler: Some(format!("job-{job}")), ..Whose::default() };
+        servers.queries(Some(&named), &policy, whose).expect("a server").expect("queries")
+    });
+    let jobs: Vec<Queries> = jobs.collect();
+    let seen = Job::chain(&[(1, 0.0)]).snapshot;
+    let begun = Instant::now();
+    let mut tasks = tokio::task::JoinSet::new();
+    for mut job in jobs {
+        let seen = seen.clone();
+        tasks.spawn(async move { job.beside(async { Observation::Seen(seen) }, now).await });
+    }
+    for observation in tasks.join_all().await {
+        let Observation::Seen(seen) = observation else { panic!("it was seen") };
+        let numbers = seen.around.queries.values().filter(|answer| answer.values == Ok(vec![7.0])).count();
+        assert_eq!(numbers, 5, "{:?}", seen.around.queries);
+    }
+    // Four that all share, and one of each job's own, at no more than 200 a second after a burst of as many.
+    assert_eq!(scripted.requests().len(), 204);
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(scripted.connections() <= 40, "{}", scripted.connections());
+}
