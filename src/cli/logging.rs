@@ -57,7 +57,8 @@ pub(super) fn start(args: &LoggingArgs, stays: bool) -> Result<(), Failure> {
 
 fn filter(args: &LoggingArgs, stays: bool) -> Result<EnvFilter, Failure> {
     let level = match (args.verbose, stays) {
-        (0, false) => "warn",
+        // What does not work is told once, in the end.
+        (0, false) => "warn,kube_client=off",
         // Of watches that fail, what is said here is said once.
         (0, true) => "warn,kube_runtime=error,kube_client=error,tidegate=info",
         (1, _) => "info,tidegate=debug",

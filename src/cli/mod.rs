@@ -6,6 +6,7 @@ mod completions;
 pub mod crd;
 mod decision;
 mod demo;
+mod doctor;
 pub mod exit;
 mod explain;
 mod files;
@@ -53,6 +54,7 @@ enum Command {
     Simulate(simulate::Args),
     Recommend(recommend::Args),
     Run(run::Args),
+    Doctor(doctor::Args),
     Explain(explain::Args),
     Replay(replay::Args),
     Policy(policy::Args),
@@ -80,6 +82,7 @@ impl Cli {
             Command::Simulate(args) => simulate::run(&args),
             Command::Recommend(args) => recommend::run(args),
             Command::Run(args) => run::run(args),
+            Command::Doctor(args) => doctor::run(args),
             Command::Explain(args) => explain::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Policy(args) => policy::run(&args),

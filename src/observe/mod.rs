@@ -5,6 +5,7 @@
 
 mod cause;
 mod connection;
+mod finding;
 pub mod flink;
 mod gate;
 mod join;
@@ -13,5 +14,6 @@ pub mod prometheus;
 mod traffic;
 
 pub use connection::SetupError;
+pub use finding::{Finding, Weight};
 pub use gate::Gate;
 pub use traffic::{FLINK, PROMETHEUS, Traffic};

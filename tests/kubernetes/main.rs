@@ -16,4 +16,5 @@ mod bed_works;
 mod controller;
 mod crd;
 mod deploy;
+mod doctor;
 mod hpa;

@@ -16,6 +16,7 @@
 mod testbed;
 
 mod daemon;
+mod doctor;
 mod exact;
 mod faults;
 mod hasten;

@@ -150,13 +150,7 @@ impl Controller {
                 running.stop();
             }
         }
-        self.boards.retain(|key, shown| {
-            let is_there = self.wanted.get(key).is_some_and(|wanted| wanted.uid == shown.uid);
-            if !is_there {
-                self.means.metrics.forget(&key.to_string());
-            }
-            is_there
-        });
+        self.boards.retain(|key, shown| self.wanted.get(key).is_some_and(|wanted| wanted.uid == shown.uid));
         if self.standing == Standing::Leading {
             let keys: Vec<Key> = self.wanted.keys().cloned().collect();
             for key in keys {
@@ -191,6 +185,9 @@ impl Controller {
         // What is known outlives a moment in which it is not known who leads.
         if self.standing.keeps_jobs() && self.wanted.contains_key(&key) {
             self.look_after(&key, Some(left));
+        } else {
+            // Who leads instead tells of it; what was last known here would only seem old.
+            self.means.metrics.forget(&key.to_string());
         }
         Ok(())
     }

@@ -9,6 +9,7 @@ mod controller;
 mod election;
 mod endpoint;
 mod events;
+mod examine;
 mod fault;
 mod found;
 mod key;
@@ -23,6 +24,7 @@ mod wanted;
 mod work;
 mod world;
 
+pub use examine::{Eyes, examine};
 pub use run::{ControllerError, Options, run};
 pub(super) use state::{ClusterState, StateError};
 pub use world::Scope;

@@ -5,12 +5,14 @@
 //! snapshot or a reason.
 
 mod calls;
+mod checkup;
 mod client;
 #[cfg(test)]
 mod connection_tests;
 mod discover;
 mod error;
 mod fault;
+mod findings;
 mod freshness;
 mod memory;
 mod pending;
@@ -20,8 +22,10 @@ pub(crate) mod scripted;
 mod watch;
 mod wire;
 
+pub use checkup::{Checkpoints, Checkup, JobCheckup};
 pub use client::FlinkClient;
 pub use error::{Asked, FlinkError, Refusal};
+pub use findings::findings;
 pub use poll::Poller;
 pub(crate) use wire::{
     JobView, Requirements, RunRequest, SavepointOutcome, StopRequest, TaskManagerListed, TaskManagers,

@@ -4,8 +4,11 @@
 //! Comes in: the name of anything with a `scale` subresource. Goes out: a [`Workload`](crate::model::Workload), or one line on
 //! why there is none. This module must never change anything: `act` does.
 
+mod checkup;
 mod fault;
+mod findings;
 mod matching;
+mod needs;
 mod pod;
 mod room;
 mod seen;
@@ -13,7 +16,9 @@ mod target;
 mod usage;
 mod watch;
 
+pub use checkup::{ClusterCheckup, Denied, Named, WorkloadCheckup, WorkloadSeen};
 pub(crate) use fault::{Fault, in_time};
+pub use findings::findings;
 pub(crate) use matching::matched;
 pub(crate) use pod::DELETION_COST;
 pub use target::Target;

@@ -6,6 +6,7 @@
 //! outcome is numbers or one line on why there are none.
 
 mod answer;
+mod checkup;
 mod client;
 mod error;
 mod fault;
@@ -14,6 +15,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
+pub use checkup::findings;
 pub use error::PrometheusError;
 pub use queries::{Queries, Whose};
 pub use server::{Server, Servers};

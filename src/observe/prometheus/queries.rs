@@ -115,7 +115,7 @@ impl Queries {
     }
 }
 
-fn of(policy: &Policy) -> impl Iterator<Item = &Query> {
+pub(super) fn of(policy: &Policy) -> impl Iterator<Item = &Query> {
     policy.spec.rules.iter().filter_map(|rule| match rule {
         Rule::Prometheus(rule) => Some(&rule.query),
         _ => None,

@@ -59,6 +59,11 @@ impl Server {
         self.inner.client.url()
     }
 
+    /// How many series answer a query, asked just for this.
+    pub(super) async fn answers(&self, query: &str) -> Result<usize, PrometheusError> {
+        self.inner.client.ask(query).await.map(|answered| answered.values.len())
+    }
+
     /// The answer to a query: one that is younger than `window`, or a new one, which is waited for no longer than
     /// `patience`. What comes later is there for who asks next; until then the one before it is given. `None` when there has
     /// been none.

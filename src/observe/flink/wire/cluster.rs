@@ -84,7 +84,7 @@ impl Answer<'_> for Settings {
 }
 
 /// A duration as Flink's `TimeUtils` reads it: a whole number and a unit, milliseconds without one.
-fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let number: u64 = text[..digits].parse().ok()?;

@@ -21,7 +21,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub(crate) use checkpoint::{CheckpointStatus, Triggered};
-pub(crate) use cluster::{Config, Listed, Overview, Settings, cluster};
+pub(crate) use cluster::{Config, Listed, Overview, Settings, cluster, duration};
 pub(crate) use job::{JobView, Status};
 pub(crate) use metrics::{Metric, longest_lag, sum_of};
 pub(crate) use number::Number;
