@@ -88,7 +88,7 @@ mod tests {
                 None,
             ),
         ] {
-            let job = Job::chain(&[(8, 0.0), (8, 0.004)]).arriving(450.0);
+            let job = Job::chain(&[(8, 0.0), (8, 0.004)]).filling(8).arriving(450.0);
             assert_eq!(job.now, START);
             let proposal = job.proposal(&scheduled(window));
             let want = &proposal.wants[1];
@@ -120,7 +120,7 @@ mod tests {
                 when,
                 ..Schedule::default()
             }));
-            let proposal = Job::chain(&[(8, 0.0), (8, 0.004)]).arriving(450.0).proposal(&policy);
+            let proposal = Job::chain(&[(8, 0.0), (8, 0.004)]).filling(8).arriving(450.0).proposal(&policy);
             let got = (proposal.wants[1].wanted.get(), proposal.ceiling);
             assert_eq!(got, (wanted, expected), "{:?}", policy.spec.rules[1].when());
         }

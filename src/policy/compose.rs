@@ -150,7 +150,7 @@ mod tests {
 
     /// Eight subtasks at 4 ms, fed with so much; throughput and two queries that ask for so many TaskManagers of eight.
     fn job(rate: f64, asks: [Option<f64>; 2]) -> (Job, Policy) {
-        let mut job = Job::chain(&[(8, 0.0), (8, 0.004)]).arriving(rate);
+        let mut job = Job::chain(&[(8, 0.0), (8, 0.004)]).filling(8).arriving(rate);
         for (name, asks) in ["a", "b"].into_iter().zip(asks) {
             if let Some(asks) = asks {
                 let answer = Answer { at: job.now, values: Ok(vec![asks]) };

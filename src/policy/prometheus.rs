@@ -48,9 +48,9 @@ mod tests {
     use super::*;
     use crate::model::Answer;
 
-    /// What a job of one step of four subtasks on eight TaskManagers is to be by this answer.
+    /// What a job of one step of eight subtasks on as many TaskManagers is to be by this answer.
     fn asked(values: Result<Vec<f64>, String>, target: ExternalTarget) -> Result<(u32, Why), Silence> {
-        let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(500.0);
+        let mut job = Job::chain(&[(1, 0.0), (8, 0.004)]).filling(8).arriving(500.0);
         job.snapshot.around.queries.insert("lag".to_owned(), Answer { at: job.now, values });
         let policy = Policy::default();
         let rule = Prometheus { query: "lag".parse().expect("a query"), target, when: None, fallback: None };
@@ -66,14 +66,14 @@ mod tests {
         let value = |text| ExternalTarget::Value { value: quantity(text) };
         let average = |text| ExternalTarget::AverageValue { average_value: quantity(text) };
         for (values, target, expected) in [
-            (&[2000.0][..], value("1k"), (8, Why::MetricAboveTarget)),
-            (&[500.0, 1500.0], value("1k"), (8, Why::MetricAboveTarget)),
-            (&[1050.0], value("1k"), (4, Why::WithinBand)),
-            (&[500.0], value("1k"), (2, Why::MetricBelowTarget)),
+            (&[2000.0][..], value("1k"), (16, Why::MetricAboveTarget)),
+            (&[500.0, 1500.0], value("1k"), (16, Why::MetricAboveTarget)),
+            (&[1050.0], value("1k"), (8, Why::WithinBand)),
+            (&[500.0], value("1k"), (4, Why::MetricBelowTarget)),
             (&[0.0], value("1k"), (1, Why::MetricBelowTarget)),
-            (&[12_000.0], average("1k"), (6, Why::MetricAboveTarget)),
-            (&[8_100.0], average("1k"), (4, Why::WithinBand)),
-            (&[0.012], average("1m"), (6, Why::MetricAboveTarget)),
+            (&[12_000.0], average("1k"), (12, Why::MetricAboveTarget)),
+            (&[8_100.0], average("1k"), (8, Why::WithinBand)),
+            (&[0.012], average("1m"), (12, Why::MetricAboveTarget)),
         ] {
             assert_eq!(asked(Ok(values.to_vec()), target), Ok(expected), "{values:?} {target:?}");
         }
@@ -82,11 +82,11 @@ mod tests {
     #[test]
     fn asks_for_no_more_and_no_fewer_taskmanagers_than_the_job_may_have() {
         for (value, bounds, expected) in [
-            (12_000.0, (None, Some(10)), 5),
-            (2_000.0, (Some(4), None), 2),
-            (12_000.0, (Some(3), Some(16)), 6),
+            (12_000.0, (None, Some(10)), 10),
+            (2_000.0, (Some(4), None), 4),
+            (12_000.0, (Some(3), Some(16)), 12),
         ] {
-            let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).arriving(500.0);
+            let mut job = Job::chain(&[(1, 0.0), (8, 0.004)]).filling(8).arriving(500.0);
             let answer = Answer { at: job.now, values: Ok(vec![value]) };
             job.snapshot.around.queries.insert("lag".to_owned(), answer);
             let policy =

@@ -7,11 +7,18 @@ use super::said::{Asked, Context, Replicas, ReplicasLimit, ReplicasLimitedBy, Sa
 use super::{Policy, Proposal, ReplicaBounds, Rule, Want, Why};
 use crate::model::{Parallelism, Phase, Pod, Reading, Timestamp};
 
-/// The replicas that were asked for, and those that there are.
+/// The replicas that were asked for, and those that there are. Without a workload, the TaskManagers that the job fills: the
+/// cluster's others are other jobs', or idle.
 fn replicas(context: &Context<'_>) -> Result<(u32, u32), Silence> {
-    match (&context.snapshot.around.workload, context.snapshot.slots) {
+    let snapshot = context.snapshot;
+    match (&snapshot.around.workload, snapshot.slots) {
         (Some(workload), _) => Ok((workload.replicas, workload.observed)),
-        (None, Some(slots)) => Ok((slots.taskmanagers, slots.taskmanagers)),
+        (None, Some(slots)) => {
+            let needed = snapshot.graph.slots_needed(&snapshot.parallelism());
+            let filled = slots.per_taskmanager().map_or(slots.taskmanagers, |per| needed.div_ceil(per));
+            let filled = filled.min(slots.taskmanagers);
+            Ok((filled, filled))
+        }
         (None, None) => Err(Silence::NotAsked),
     }
 }
@@ -137,7 +144,25 @@ fn part(now: Parallelism, current: u32, wanted: u32) -> Parallelism {
 #[cfg(test)]
 mod tests {
     use super::super::hpa::Reading;
+    use super::super::testing::Job;
     use super::*;
+    use crate::model::Slots;
+
+    /// Of a cluster that others use as well, only what the job fills counts: 12 slots of TaskManagers of 4.
+    #[test]
+    fn without_a_workload_the_jobs_own_taskmanagers_count() {
+        for (total, taskmanagers, expected) in
+            [(400, 100, Ok((3, 3))), (12, 3, Ok((3, 3))), (8, 2, Ok((2, 2))), (0, 0, Ok((0, 0)))]
+        {
+            let mut job = Job::chain(&[(1, 0.0), (12, 0.004)]);
+            let at = job.now;
+            job.snapshot.slots = Some(Slots { at, total, available: 0, taskmanagers, jobs_running: 9 });
+            assert_eq!(replicas(&job.context(&Policy::default())), expected, "{total} of {taskmanagers}");
+        }
+        let mut job = Job::chain(&[(1, 0.0), (12, 0.004)]);
+        job.snapshot.slots = None;
+        assert_eq!(replicas(&job.context(&Policy::default())), Err(Silence::NotAsked));
+    }
 
     #[test]
     fn what_changed_the_number_is_told_in_order() {

@@ -124,6 +124,13 @@ impl Job {
         Self { snapshot, signals, ledger: Ledger::default(), now: START }
     }
 
+    /// On so many TaskManagers of one slot, all of which it fills.
+    pub(crate) fn filling(mut self, taskmanagers: u32) -> Self {
+        self.snapshot.slots =
+            Some(Slots { at: START, total: taskmanagers, available: 0, taskmanagers, jobs_running: 1 });
+        self
+    }
+
     /// Records arrive at the source at this rate, and every vertex takes in what comes.
     pub(crate) fn arriving(mut self, rate: f64) -> Self {
         for (v, vertex) in self.signals.vertices.iter_mut().enumerate() {
