@@ -7,6 +7,7 @@ use super::error::{ConfigError, Problem};
 use super::load::{AUTOSCALER, Document, POLICY};
 use super::yaml::{Node, Value};
 use crate::model::JobId;
+use crate::policy::Rule;
 
 /// All that does not go together.
 pub(super) fn check(documents: &[Document<'_>]) -> Vec<ConfigError> {
@@ -150,18 +151,15 @@ fn savepoint(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
     }
 }
 
-/// A second throughput rule would say nothing that one cannot.
+/// Of some rules a policy has one.
 fn rules(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
-    const RULE: &str = "throughput";
     let rules = document.find(&["spec", "rules"]).map(Node::items).unwrap_or_default();
-    let mut first = None;
-    for (index, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.get(RULE).is_some()) {
-        match first {
-            None => first = Some(rule.at.line),
-            Some(first) => {
-                let problem = Problem::RepeatedRule { rule: RULE, first };
-                errors.push(document.source.error(rule.at, format!("spec.rules[{index}]"), problem));
-            }
-        }
+    for name in Rule::SINGLE {
+        let mut named = rules.iter().enumerate().filter(|(_, rule)| rule.get(name).is_some());
+        let Some((_, first)) = named.next() else { continue };
+        errors.extend(named.map(|(index, rule)| {
+            let problem = Problem::RepeatedRule { rule: name, first: first.at.line };
+            document.source.error(rule.at, format!("spec.rules[{index}]"), problem)
+        }));
     }
 }

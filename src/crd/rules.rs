@@ -3,6 +3,7 @@
 use serde_json::{Value as Json, json};
 
 use super::schema::{Schema, required};
+use crate::policy;
 
 /// A rule in CEL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -181,8 +182,11 @@ pub(super) fn of_autoscaler() -> Vec<Rule> {
 
 /// The same of a `ScalingPolicy`.
 pub(super) fn of_policy() -> Vec<Rule> {
-    let rule = "!has(self.rules) || self.rules.filter(r, has(r.throughput)).size() <= 1";
-    vec![Rule::new(rule, "a policy has one throughput rule at the most").at("rules")]
+    let single = |name: &&str| {
+        let rule = format!("!has(self.rules) || self.rules.filter(r, has(r.{name})).size() <= 1");
+        Rule::new(rule, format!("a policy has one {name} rule at the most")).at("rules")
+    };
+    policy::Rule::SINGLE.iter().map(single).collect()
 }
 
 fn names<'a>(schema: &'a Schema, word: &str) -> Vec<&'a str> {

@@ -29,6 +29,9 @@ pub(super) struct Capacity {
     /// Shares of the curve's capacity that it has at the least and at the most: what a record costs is known within an
     /// interval.
     pub(super) within: (f64, f64),
+    /// Whether it may be taken for too much. Not where it is only remembered: what is not measured now lowers no size. What a source
+    /// can do is measured only while it is full, and remembered for when it is not.
+    pub(super) lets_shrink: bool,
 }
 
 /// The capacity of every vertex, in the graph's order; `None` where it cannot be known.
@@ -78,7 +81,8 @@ fn of_one(
         Some(time) if full_rate.is_none() => (time.mean / time.high, time.mean / time.low),
         _ => (1.0, 1.0),
     };
-    curve.capacity(parallelism).is_finite().then_some(Capacity { curve, found, within })
+    let lets_shrink = measured.is_some() || graph.is_source(vertex);
+    curve.capacity(parallelism).is_finite().then_some(Capacity { curve, found, within, lets_shrink })
 }
 
 /// The curve through what was learned, and through what is measured now where that is another size: right after a rescale it

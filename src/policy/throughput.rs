@@ -85,6 +85,7 @@ fn want(
         // As much as it can be made to do; never fewer than now, since it is short.
         Needed::Unscalable { .. } => (worth_having(&curve, most).max(current), false),
     };
+    let wanted = if capacity.lets_shrink { wanted } else { wanted.max(current) };
     let (at_least, at_most) = (now * capacity.within.0, now * capacity.within.1);
     let why = if load.low > at_most * band.max {
         match (enough, load.arrival > now * band.max) {
@@ -304,6 +305,14 @@ mod tests {
         let mut job = Job::chain(&[(1, 0.0), (4, 0.004), (2, 0.001)]).arriving(900.0);
         job.signals.vertices[1].service_time = None;
         assert_eq!(wants(&job)[1], (4, Why::NoSignal));
+        // What is only remembered lets it grow and not shrink.
+        job.learned(1, &[(4, 4.0), (8, 4.0)]);
+        for (rate, expected) in [(100.0, (4, Why::WithinBand)), (2000.0, (12, Why::TargetRateAboveCapacity))]
+        {
+            let mut job = job.clone().arriving(rate);
+            job.signals.vertices[1].service_time = None;
+            assert_eq!(wants(&job)[1], expected, "{rate}/s");
+        }
         job.signals.vertices[0].arrival = None;
         assert_eq!(wants(&job)[2], (2, Why::NoSignal));
     }

@@ -200,6 +200,10 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
             "spec.rules: Invalid value: a policy has one throughput rule",
         ),
         (
+            policy("rules: [backpressure: {}, backpressure: {}]"),
+            "spec.rules: Invalid value: a policy has one backpressure rule",
+        ),
+        (
             policy("rules: [throughput: {utilization: {min: 0.8}}]"),
             "spec.rules[0].throughput.utilization.min: Invalid value: min must be below target",
         ),

@@ -178,14 +178,14 @@ fn spec(kinds: Kinds) -> impl Strategy<Value = PolicySpec> {
         let mut spec: PolicySpec =
             serde_json::from_value(json!({"rules": [], "behavior": behavior, "limits": limits}))
                 .unwrap_or_else(|error| panic!("{error}: {behavior} {limits}"));
-        // Of these two one is enough: the ledger remembers for one of a kind.
+        // As a file may have them.
         let mut seen = Vec::new();
         spec.rules = rules
             .into_iter()
             .filter(|rule| {
                 let is_new = !seen.contains(&rule.name());
                 seen.push(rule.name());
-                is_new || !matches!(rule.name(), "backpressure" | "flinkAutoscaler")
+                is_new || !matches!(rule.name(), "throughput" | "backpressure" | "flinkAutoscaler")
             })
             .collect();
         spec

@@ -162,6 +162,13 @@ fn documents_must_not_contradict_each_other() {
             ),
             vec!["f.yaml:7:5: spec.rules[1]: a policy has one throughput rule; it is on line 6 already"],
         ),
+        (
+            format!(
+                "{HEAD}kind: ScalingPolicy\nmetadata: {{name: p}}\nspec:\n  rules:\n  - backpressure: {{}}\n  - backlog: {{}}\n  \
+                 - backlog: {{}}\n  - backpressure: {{}}\n"
+            ),
+            vec!["f.yaml:9:5: spec.rules[3]: a policy has one backpressure rule; it is on line 6 already"],
+        ),
     ] {
         assert_eq!(lines(load_text(&text)), expected, "{text}");
     }

@@ -29,6 +29,10 @@ pub enum Rule {
 }
 
 impl Rule {
+    /// Those of which a policy has one at the most: a second one would say nothing that one cannot, and what is remembered for one
+    /// (since when vertices wait, from where a band lets go) would be taken for the other's.
+    pub const SINGLE: [&str; 3] = ["throughput", "backpressure", "flinkAutoscaler"];
+
     /// Its name, as it is written.
     pub fn name(&self) -> &'static str {
         match self {
