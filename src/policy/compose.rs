@@ -21,6 +21,7 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
         .iter()
         .map(|want| if want.why == Why::Excluded { want.clone() } else { stays(want) })
         .collect();
+    let mut reasons: Vec<Option<Want>> = vec![None; wants.len()];
     let mut rules = Vec::with_capacity(context.policy.spec.rules.len());
     let mut ceiling = Ceiling::default();
     for (index, rule) in context.policy.spec.rules.iter().enumerate() {
@@ -42,14 +43,14 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
         };
         let said = match asked {
             Ok((asked, replicas)) => {
-                take_largest(&mut wants, &asked, &rules, rule.name());
+                take_largest(&mut wants, &mut reasons, &asked, &rules, rule.name());
                 replicas.map_or(Said::Sizes, Said::Replicas)
             }
             Err(why) => {
                 let since = silent_since(context, index);
                 match fallback(rule, context, since) {
                     Some(held) => {
-                        take_largest(&mut wants, &held, &rules, rule.name());
+                        take_largest(&mut wants, &mut reasons, &held, &rules, rule.name());
                         Said::FellBack { why, since }
                     }
                     None => Said::Silent { why, since },
@@ -58,6 +59,7 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
         };
         rules.push(RuleSaid { rule: rule.name(), said });
     }
+    give_reasons(&mut wants, reasons);
     let (load, backlog_standing) = throughput::sources(context);
     let restart_seconds = restart::seconds(basis, context.ledger);
     Proposal { rules, wants, ceiling, load, restart_seconds, backlog_standing }
@@ -80,29 +82,53 @@ fn stays(want: &Want) -> Want {
     Want { wanted: want.current, why: Why::NoSignal, rule: None, unlimited: None, ..want.clone() }
 }
 
-/// Takes for each vertex the larger of what was asked for by the `rules` until now and by the next one, `name`.
-fn take_largest(wants: &mut [Want], asked: &[Want], rules: &[RuleSaid], name: &str) {
-    for (want, asked) in wants.iter_mut().zip(asked) {
+/// Takes for each vertex the larger of what was asked for by the `rules` until now and by the next one, `name`; and beside it,
+/// of those that are a reason to act, the one that counts for most.
+fn take_largest(
+    wants: &mut [Want],
+    reasons: &mut [Option<Want>],
+    asked: &[Want],
+    rules: &[RuleSaid],
+    name: &str,
+) {
+    for ((want, reason), asked) in wants.iter_mut().zip(reasons).zip(asked) {
         // What the policy leaves alone is no rule's; what one rule leaves alone is still the others'.
         if want.why == Why::Excluded && want.rule.is_none() {
             continue;
         }
-        let is_more = match want.rule {
+        let is_more = |than: &Want| match than.rule {
             None => true,
-            Some(rule) => rank(asked, name) > rank(want, rules[rule].rule),
+            Some(rule) => rank(asked, name) > rank(than, rules[rule].rule),
         };
-        if is_more {
+        let is_reason = acts(asked) && reason.as_ref().is_none_or(is_more);
+        if is_reason {
+            *reason = Some(Want { rule: Some(rules.len()), ..asked.clone() });
+        }
+        if is_more(want) {
             (want.wanted, want.why, want.rule) = (asked.wanted, asked.why, Some(rules.len()));
             want.unlimited = asked.unlimited;
         }
     }
 }
 
+/// A rule that would only join in asks for more than one that acts: it joins in, and what acts is the reason.
+fn give_reasons(wants: &mut [Want], reasons: Vec<Option<Want>>) {
+    for (want, reason) in wants.iter_mut().zip(reasons) {
+        if let Some(reason) = reason.filter(|_| !acts(want)) {
+            (want.why, want.rule) = (reason.why, reason.rule);
+        }
+    }
+}
+
+/// Whether it is a reason to act, and to grow.
+fn acts(want: &Want) -> bool {
+    want.why.is_short() && want.wanted > want.current
+}
+
 /// What counts for more: a larger size; of the same size, a reason to act on, then a larger need behind it; and then any
 /// fixed order, so that the order of the rules makes no difference.
 fn rank<'a>(want: &Want, rule: &'a str) -> (Parallelism, bool, Parallelism, Reverse<(Why, &'a str)>) {
-    let acts = want.why.is_short() && want.wanted > want.current;
-    (want.wanted, acts, want.needed(), Reverse((want.why, rule)))
+    (want.wanted, acts(want), want.needed(), Reverse((want.why, rule)))
 }
 
 /// Since when a rule has been silent: as it was written down in the cycles before, or since now.
@@ -177,6 +203,9 @@ mod tests {
             (3000.0, [Some(4.0), Some(24.0)], (24, "prometheus")),
             (100.0, [Some(4.0), Some(6.0)], (6, "prometheus")),
             (100.0, [Some(4.0), None], (4, "prometheus")),
+            // Within its band the one would only join in; what the other asks for is a reason to grow.
+            (1700.0, [Some(9.0), Some(8.0)], (11, "prometheus")),
+            (1700.0, [Some(8.0), Some(8.0)], (11, "throughput")),
         ] {
             let (job, mut policy) = job(rate, asks);
             for turn in 0..3 {

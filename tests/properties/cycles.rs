@@ -285,7 +285,8 @@ fn a_job_of_ten_thousand_vertices_is_a_job() {
         verdicts.push(format!("{} {:?}", decision.verdict.kind(), decision.holds));
     }
     assert!(plans > 0, "it is too small, and somebody notices: {verdicts:?}");
-    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    // A square of ten thousand is minutes; a busy machine is not.
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
 }
 
 #[test]
