@@ -177,6 +177,7 @@ fn rule_said(RuleSaid { rule, said }: &RuleSaid) -> String {
             format!("{rule} wants {wanted} TaskManagers of {current}{ratio}{limits}")
         }
         Said::Off => format!("{rule} is off"),
+        Said::Partly { why } => format!("{rule} does not know all: {why}; nothing shrinks"),
         Said::Silent { why, since } => format!("{rule} is silent since {since}: {why}; nothing shrinks"),
         Said::FellBack { why, since } => format!("{rule} holds to its fallback, silent since {since}: {why}"),
     }

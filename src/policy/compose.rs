@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::cmp::Reverse;
 
-use super::said::{Asked, Context, RuleSaid, Said};
+use super::said::{Asked, Context, RuleSaid, Said, Silence};
 use super::{Ceiling, Proposal, Rule, Throughput, Want, Why};
 use super::{
     backlog, backpressure, clock, flink_autoscaler, prometheus, resource, restart, switch, throughput,
@@ -44,7 +44,11 @@ pub(super) fn propose(context: &Context<'_>) -> Proposal {
         let said = match asked {
             Ok((asked, replicas)) => {
                 take_largest(&mut wants, &mut reasons, &asked, &rules, rule.name());
-                replicas.map_or(Said::Sizes, Said::Replicas)
+                match (replicas, unknown(rule, &asked, context)) {
+                    (Some(replicas), _) => Said::Replicas(replicas),
+                    (None, Some(why)) => Said::Partly { why },
+                    (None, None) => Said::Sizes,
+                }
             }
             Err(why) => {
                 let since = silent_since(context, index);
@@ -75,6 +79,12 @@ fn ask(rule: &Rule, context: &Context<'_>) -> Asked {
         Rule::Schedule(rule) => clock::propose(&rule.at(context.now), context),
         Rule::FlinkAutoscaler(rule) => Ok((flink_autoscaler::propose(rule.options.options(), context), None)),
     }
+}
+
+/// What keeps a rule from speaking for every vertex. Those that look at the job as a whole, or at what is around it, do or do not
+/// speak; the operator's algorithm has rules of its own for what is missing.
+fn unknown(rule: &Rule, asked: &[Want], context: &Context<'_>) -> Option<Silence> {
+    matches!(rule, Rule::Throughput(_)).then(|| throughput::unknown(asked, context)).flatten()
 }
 
 /// The numbers of a vertex that nobody has asked anything for.

@@ -119,10 +119,10 @@ impl Want {
 }
 
 impl Proposal {
-    /// The rules that could not speak.
+    /// The rules that could not speak, or not for every vertex.
     pub fn silent(&self) -> impl Iterator<Item = (&RuleSaid, &Silence)> {
         self.rules.iter().filter_map(|rule| match &rule.said {
-            Said::Silent { why, .. } => Some((rule, why)),
+            Said::Silent { why, .. } | Said::Partly { why } => Some((rule, why)),
             _ => None,
         })
     }

@@ -86,7 +86,7 @@ pub(crate) fn least(policy: &Policy, proposal: &Proposal, now: Timestamp) -> u32
         });
     let asked = proposal.rules.iter().filter_map(|rule| match &rule.said {
         Said::Replicas(replicas) => Some(replicas.wanted),
-        Said::Sizes | Said::Off | Said::Silent { .. } | Said::FellBack { .. } => None,
+        Said::Sizes | Said::Partly { .. } | Said::Off | Said::Silent { .. } | Said::FellBack { .. } => None,
     });
     scheduled.chain(policy.replicas.min).chain(asked).max().unwrap_or(0)
 }

@@ -65,6 +65,11 @@ pub struct RuleSaid {
 pub enum Said {
     /// A size for every vertex.
     Sizes,
+    /// A size for every vertex that it knows enough of; one that it does not might need more, so nothing shrinks.
+    Partly {
+        /// Why it cannot say more.
+        why: Silence,
+    },
     /// So many TaskManagers.
     Replicas(Replicas),
     /// Nothing: its `when` says that it is off.
@@ -148,6 +153,11 @@ pub enum Silence {
         /// One line for people.
         detail: String,
     },
+    /// Records go through a vertex, and how many will or what they cost is not measured.
+    VertexUnknown {
+        /// Its name.
+        vertex: String,
+    },
     /// No source says how many records wait for it, nor how late they are.
     NoBacklog,
     /// No vertex says how long it waits for those after it.
@@ -160,6 +170,9 @@ impl std::fmt::Display for Silence {
             Self::NotAsked => f.write_str("nothing tells of what it looks at"),
             Self::Stale { at } => write!(f, "what it looks at was last seen at {at}"),
             Self::Failed { detail } | Self::NoValue { detail } => f.write_str(detail),
+            Self::VertexUnknown { vertex } => {
+                write!(f, "what vertex {vertex} needs is not known: its load or its busy time is missing")
+            }
             Self::NoBacklog => {
                 f.write_str("no source says how many records wait for it, nor how late they are")
             }

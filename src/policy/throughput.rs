@@ -6,7 +6,7 @@ use crate::signals::{Curve, Needed};
 
 use super::capacity::Capacity;
 use super::load::{self, CatchUp, Load};
-use super::said::Context;
+use super::said::{Context, Silence};
 use super::{Throughput, UtilizationBand, Want, Why, restart};
 
 /// A backlog stands when it is more than what arrives in so many seconds: less is on its way through any connector
@@ -52,6 +52,25 @@ pub(super) fn wants(rule: &Throughput, context: &Context<'_>) -> Vec<Want> {
             }
         })
         .collect()
+}
+
+/// What keeps the rule from knowing what every vertex needs: one that records go through, and of which the load or the cost is
+/// not measured now, might need more than it has.
+pub(super) fn unknown(wants: &[Want], context: &Context<'_>) -> Option<Silence> {
+    let Context { signals, snapshot, .. } = *context;
+    let is_unknown = |&(vertex, want): &(usize, &Want)| {
+        let seen = &signals.vertices[vertex];
+        let (rate, cost) = match snapshot.graph.is_source(vertex) {
+            // What a source costs is measured only while it is full.
+            true => (seen.rate_out, true),
+            false => (seen.rate_in, seen.service_time.is_some()),
+        };
+        let is_idle =
+            rate.is_some_and(|rate| rate.mean <= 0.0) || seen.busy.is_some_and(|share| share <= 0.0);
+        want.why != Why::Excluded && !is_idle && (want.target_rate.is_none() || !cost)
+    };
+    let (vertex, _) = wants.iter().enumerate().find(is_unknown)?;
+    Some(Silence::VertexUnknown { vertex: snapshot.graph.vertices()[vertex].name.clone() })
 }
 
 /// Records/s that arrive at the sources, and records that stand at them, as far as they are known.
@@ -315,6 +334,50 @@ mod tests {
         }
         job.signals.vertices[0].arrival = None;
         assert_eq!(wants(&job)[2], (2, Why::NoSignal));
+    }
+
+    #[test]
+    fn a_vertex_that_is_not_known_keeps_the_rule_from_knowing_all() {
+        type Change = fn(&mut Job);
+        let rows: [(&str, Change, Option<&str>); 7] = [
+            ("all is measured", |_| {}, None),
+            ("no cost", |job| job.signals.vertices[1].service_time = None, Some("v1")),
+            (
+                "a cost that is only remembered",
+                |job| {
+                    job.signals.vertices[1].service_time = None;
+                    job.learned(1, &[(4, 4.0), (8, 4.0)]);
+                },
+                Some("v1"),
+            ),
+            ("no load", |job| job.signals.vertices[0].arrival = None, Some("v0")),
+            ("no share of the input", |job| job.signals.edges[1].selectivity = None, Some("v2")),
+            (
+                "no records",
+                |job| {
+                    job.signals.vertices[1].service_time = None;
+                    job.signals.vertices[1].rate_in = Some(estimate(0.0));
+                },
+                None,
+            ),
+            (
+                "records that cost nothing",
+                |job| {
+                    job.signals.vertices[1].service_time = None;
+                    job.signals.vertices[1].busy = Some(0.0);
+                },
+                None,
+            ),
+        ];
+        for (name, change, expected) in rows {
+            let mut job = Job::chain(&[(1, 0.0), (4, 0.004), (2, 0.001)]).arriving(900.0);
+            change(&mut job);
+            let policy = Policy::default();
+            let context = job.context(&policy);
+            let got = unknown(&super::wants(&Throughput::default(), &context), &context);
+            let expected = expected.map(|vertex| Silence::VertexUnknown { vertex: vertex.to_owned() });
+            assert_eq!(got, expected, "{name}");
+        }
     }
 
     #[test]

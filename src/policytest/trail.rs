@@ -16,6 +16,7 @@ pub(super) fn trail(decision: &Decision, graph: Option<&Graph>) -> Vec<String> {
             Said::Sizes => return None,
             Said::Off => "nothing: its `when` switches it off".to_owned(),
             Said::Replicas(asked) => format!("{} TaskManagers of {}", asked.wanted, asked.current),
+            Said::Partly { why } => format!("not all: {why}"),
             Said::Silent { why, .. } => format!("nothing: {why}"),
             Said::FellBack { why, .. } => format!("its fallback: {why}"),
         };

@@ -55,7 +55,7 @@ pub(super) fn from_decision(ledger: &mut Ledger, decision: &Decision, snapshot: 
 fn silences(proposal: &Proposal) -> BTreeMap<usize, Timestamp> {
     let since = |said: &Said| match said {
         Said::Silent { since, .. } | Said::FellBack { since, .. } => Some(*since),
-        Said::Sizes | Said::Replicas(_) | Said::Off => None,
+        Said::Sizes | Said::Partly { .. } | Said::Replicas(_) | Said::Off => None,
     };
     let rules = proposal.rules.iter().enumerate();
     rules.filter_map(|(index, rule)| Some((index, since(&rule.said)?))).collect()
