@@ -1,9 +1,10 @@
 //! Whether what a plan assumes is still so, from what Flink says at the last moment.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::guard::Hold;
-use crate::model::{JobState, Ledger, Parallelism, Slots, Timestamp, Vertex, VertexId};
+use crate::model::{Attempt, JobState, Ledger, Parallelism, Slots, Timestamp, Vertex, VertexId};
 use crate::observe::flink::{JobView, Requirements};
 use crate::plan::Plan;
 
@@ -70,31 +71,54 @@ pub(super) fn objection(plan: &Plan, ledger: &Ledger, found: &Found) -> Option<O
         .or_else(|| slots_missing(plan, found).map(Objection::Held))
 }
 
+/// The first thing that speaks against asking for what was written down before the program was stopped, and not asked for then.
+/// The job may have started again since, which changes nothing about the size that it needs.
+pub(super) fn objection_to_old(attempt: &Attempt, found: &Found) -> Option<Objection> {
+    let before = attempt.from.iter().map(|(&vertex, &size)| (vertex, size));
+    if let Some(change) = stopped(found).or_else(|| resized(before, found)) {
+        return Some(Objection::Superseded(change));
+    }
+    let graph = found.view.graph.as_ref()?;
+    let slots = |sizes: &BTreeMap<VertexId, Parallelism>| {
+        let of_vertex = |vertex: &Vertex| sizes.get(&vertex.id).copied();
+        Some(graph.slots_needed(&graph.vertices().iter().map(of_vertex).collect::<Option<Vec<_>>>()?))
+    };
+    let (Some(own), Some(needed)) = (slots(&attempt.from), slots(&attempt.to)) else {
+        return Some(Objection::Superseded(Change::Graph));
+    };
+    missing(needed, usable(found.slots, own)).map(Objection::Held)
+}
+
 fn changed(plan: &Plan, found: &Found) -> Option<Change> {
-    let view = &found.view;
-    if found.state != JobState::Running {
-        return Some(Change::State(found.state));
-    }
-    if view.state != JobState::Running {
-        return Some(Change::State(view.state));
-    }
-    if view.running_since != plan.assumes.running_since {
-        return Some(Change::Restarted(view.running_since));
-    }
-    let (vertices, requirements) = (view.readings.len(), found.requirements.len());
-    if view.graph.is_none() || vertices != plan.changes.len() || requirements != plan.changes.len() {
+    let restarted = || {
+        let since = found.view.running_since;
+        (since != plan.assumes.running_since).then_some(Change::Restarted(since))
+    };
+    let before = plan.changes.iter().map(|change| (change.vertex, change.from));
+    stopped(found).or_else(restarted).or_else(|| resized(before, found))
+}
+
+fn stopped(found: &Found) -> Option<Change> {
+    [found.state, found.view.state].into_iter().find(|&state| state != JobState::Running).map(Change::State)
+}
+
+/// Whether the job has other vertices than these, or one of them another size.
+fn resized(assumed: impl ExactSizeIterator<Item = (VertexId, Parallelism)>, found: &Found) -> Option<Change> {
+    let (readings, count) = (&found.view.readings, assumed.len());
+    let Some(graph) = found.view.graph.as_ref() else { return Some(Change::Graph) };
+    if readings.len() != count || found.requirements.len() != count {
         return Some(Change::Graph);
     }
-    plan.changes.iter().find_map(|change| {
-        match view.readings.iter().find(|(vertex, _)| *vertex == change.vertex) {
-            None => Some(Change::Graph),
-            Some((_, reading)) if reading.parallelism != change.from => Some(Change::Resized {
-                name: change.name.clone(),
-                assumed: change.from,
-                found: reading.parallelism,
-            }),
-            Some(_) => None,
-        }
+    assumed.into_iter().find_map(|(vertex, assumed)| {
+        let Some((_, reading)) = readings.iter().find(|(id, _)| *id == vertex) else {
+            return Some(Change::Graph);
+        };
+        let name = || graph.index_of(vertex).map(|index| graph.vertices()[index].name.clone());
+        (reading.parallelism != assumed).then(|| Change::Resized {
+            name: name().unwrap_or_else(|| vertex.to_string()),
+            assumed,
+            found: reading.parallelism,
+        })
     })
 }
 
@@ -121,7 +145,7 @@ fn asked_for_by_others(plan: &Plan, ledger: &Ledger, found: &Found) -> Option<Ch
     let slots_of = |group: &[usize]| group.iter().map(|&v| upper(&graph.vertices()[v])).max().unwrap_or(0);
     let groups = graph.slot_sharing_groups();
     let needed = groups.iter().map(|(_, group)| slots_of(group)).fold(0, i64::saturating_add);
-    (needed <= i64::from(usable(plan, found))).then_some(foreign)
+    (needed <= i64::from(usable(found.slots, plan.slots_before))).then_some(foreign)
 }
 
 fn is(parallelism: Parallelism, bound: i64) -> bool {
@@ -131,13 +155,16 @@ fn is(parallelism: Parallelism, bound: i64) -> bool {
 /// Flink up to 1.20 leaves the job down for ten seconds when it cannot have what is asked for, and 2.x waits a minute for it:
 /// nothing is asked for that is not there.
 fn slots_missing(plan: &Plan, found: &Found) -> Option<Hold> {
-    let (needed, have) = (plan.assumes.slots, usable(plan, found));
+    missing(plan.assumes.slots, usable(found.slots, plan.slots_before))
+}
+
+fn missing(needed: u32, have: u32) -> Option<Hold> {
     (needed > have).then_some(Hold::SlotsMissing { needed, have })
 }
 
-/// Slots that this job has or can have. Those that it let go of stay its own for `slot.idle.timeout` (50 s) and are not
+/// Slots that this job, which has `own`, has or can have. Those that it let go of stay its own for `slot.idle.timeout` (50 s) and are not
 /// called available, so where it is alone all are counted.
-fn usable(plan: &Plan, found: &Found) -> u32 {
-    let Slots { total, available, jobs_running, .. } = found.slots;
-    if jobs_running <= 1 { total } else { total.min(plan.slots_before.saturating_add(available)) }
+fn usable(slots: Slots, own: u32) -> u32 {
+    let Slots { total, available, jobs_running, .. } = slots;
+    if jobs_running <= 1 { total } else { total.min(own.saturating_add(available)) }
 }

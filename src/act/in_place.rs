@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::check::{Found, Objection, objection};
+use super::check::{Found, Objection, objection, objection_to_old};
 use super::checkpoint;
 use crate::guard::{Approved, Hold};
 use crate::model::{Attempt, JobId, Ledger, Parallelism, Timestamp, VertexId};
@@ -49,10 +49,13 @@ async fn carry_out(client: &FlinkClient, plan: &Plan, ledger: &Ledger, now: Time
 /// Whether all that a plan assumes is still so; what comes of it when it is not.
 async fn still_so(client: &FlinkClient, plan: &Plan, ledger: &Ledger, now: Timestamp) -> Result<(), Outcome> {
     let found = look(client, plan.assumes.job, now).await.map_err(|error| refused(&error))?;
-    match objection(plan, ledger, &found) {
-        Some(Objection::Superseded(change)) => Err(Outcome::Superseded { detail: change.to_string() }),
-        Some(Objection::Held(hold)) => Err(Outcome::Held { found: Some(hold) }),
-        None => Ok(()),
+    objection(plan, ledger, &found).map_or(Ok(()), |objection| Err(outcome_of(objection)))
+}
+
+fn outcome_of(objection: Objection) -> Outcome {
+    match objection {
+        Objection::Superseded(change) => Outcome::Superseded { detail: change.to_string() },
+        Objection::Held(hold) => Outcome::Held { found: Some(hold) },
     }
 }
 
@@ -83,20 +86,23 @@ pub async fn roll_back(client: &FlinkClient, attempt: &Attempt) -> Outcome {
     }
 }
 
-/// Takes up a rescale that was written down when the program was stopped: asks for it where that had not been done and it was
-/// a moment ago; `None` when what is then seen of the job tells how it ends.
+/// Takes up a rescale that was written down when the program was stopped: asks for it where that had not been done, it was a
+/// moment ago, and a look tells that the job can have it still; `None` when what is then seen of the job tells how it ends.
 pub async fn take_up(client: &FlinkClient, attempt: &Attempt, now: Timestamp) -> Option<Outcome> {
     let sizes =
         |sizes: &BTreeMap<VertexId, Parallelism>| Requirements::of(sizes.iter().map(|(&v, &p)| (v, p)));
-    let found = client.requirements(attempt.job, Instant::now() + client.timeout()).await;
-    let was_not_asked_for =
-        found.is_ok_and(|found| found == sizes(&attempt.from) && found != sizes(&attempt.to));
+    let found = look(client, attempt.job, now).await.ok()?;
+    let required = &found.requirements;
+    let was_not_asked_for = *required == sizes(&attempt.from) && *required != sizes(&attempt.to);
     if !was_not_asked_for {
         return None;
     }
     if now.since(attempt.at) > STILL_WANTED {
         let detail = "the program was stopped before it could ask for the new size".to_owned();
         return Some(Outcome::RolledBack { detail });
+    }
+    if let Some(objection) = objection_to_old(attempt, &found) {
+        return Some(outcome_of(objection));
     }
     // What goes wrong here is seen by the deadline.
     let asked = ask(client, attempt.job, &sizes(&attempt.to)).await;

@@ -81,6 +81,10 @@ struct ClusterArgs {
     /// The namespace of the Lease; that of the pod, or of the kubeconfig's context, unless told otherwise
     #[arg(long, value_name = "NAMESPACE", requires = "kubernetes")]
     lease_namespace: Option<String>,
+    /// The folder of the files that objects may name (caFile, clientCertFile, tokenFile, basicAuthFile), as Secrets are mounted
+    /// into it; no other file is read for an object
+    #[arg(long, value_name = "DIR", default_value = "/etc/tidegate", requires = "kubernetes")]
+    files_dir: PathBuf,
     /// The name of this process in the Lease; something is added that no other has
     #[arg(long, value_name = "NAME", env = "HOSTNAME", default_value = "tidegate", hide_env_values = true)]
     identity: String,
@@ -114,6 +118,7 @@ impl ClusterArgs {
             lease,
             lease_namespace: self.lease_namespace,
             identity: self.identity,
+            files: self.files_dir,
             journals,
             prometheus,
         })

@@ -249,7 +249,10 @@ pub enum Problem {
         other: String,
     },
     /// A rule that may be in a policy once.
-    #[error("a policy has one {rule} rule; it is on line {first} already")]
+    #[error(
+        "a policy has one {rule} rule, which is on line {first} already: put both into one, or give the second job a policy of its own; \
+         what changes with the time of day is said by a schedule rule"
+    )]
     RepeatedRule {
         /// The rule.
         rule: &'static str,

@@ -1,20 +1,21 @@
 //! One client per endpoint, however many of its jobs are scaled: they share connections and the rate limit.
 
-use crate::observe::Gate;
 use crate::observe::flink::{FlinkClient, FlinkError};
+use crate::observe::{Gate, Within};
 use crate::policy::{FlinkRef, Span};
 
 /// The clients that were made.
 #[derive(Default)]
 pub(super) struct Clients {
     gate: Gate,
+    within: Within,
     made: Vec<(FlinkRef, FlinkClient)>,
 }
 
 impl Clients {
-    /// None yet; what they are to change needs `gate` to be open.
-    pub(super) fn new(gate: Gate) -> Self {
-        Self { gate, made: Vec::new() }
+    /// None yet; what they are to change needs `gate` to be open, and the files that they name lie `within` a folder.
+    pub(super) fn new(gate: Gate, within: Within) -> Self {
+        Self { gate, within, made: Vec::new() }
     }
 
     /// The client of the endpoint of `flink`.
@@ -23,7 +24,7 @@ impl Clients {
         if let Some((_, client)) = self.made.iter().find(|(made, _)| *made == endpoint) {
             return Ok(client.clone());
         }
-        let client = FlinkClient::gated(flink, self.gate.clone())?;
+        let client = FlinkClient::gated(flink, self.gate.clone(), &self.within)?;
         self.made.push((endpoint, client.clone()));
         Ok(client)
     }

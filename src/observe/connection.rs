@@ -17,6 +17,7 @@ use rustls::crypto::{CryptoProvider, ring};
 use thiserror::Error;
 
 use super::cause::{certificate_sentence, one_line};
+use super::within::Within;
 
 /// A connection within a cluster stands in milliseconds; one that does not in this time will not.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -26,6 +27,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 pub(super) struct Files<'a> {
     /// The part of the settings that names them: flink, prometheus.
     pub(super) part: &'static str,
+    /// Where they have to lie.
+    pub(super) within: &'a Within,
     /// The authority of the server's certificate.
     pub(super) ca: Option<&'a String>,
     /// A certificate to show, with its key.
@@ -113,6 +116,7 @@ struct Named {
     part: &'static str,
     field: &'static str,
     path: String,
+    within: Within,
     stamp: Mutex<Option<Stamp>>,
 }
 
@@ -135,8 +139,8 @@ struct Stamp {
 impl Connection {
     /// Reads the files and makes the client; connects to nothing yet. An idle connection is kept for `idle` at least.
     pub(super) fn new(files: &Files<'_>, https: bool, idle: Duration) -> Result<Self, SetupError> {
-        let Files { part, ca, client_cert, credentials } = *files;
-        let named = |field, path: &String| Named::new(part, field, path);
+        let Files { part, within, ca, client_cert, credentials } = *files;
+        let named = |field, path: &String| Named::new(part, field, path, within);
         // A connection that is idle from one poll to the next is to be there still.
         let idle = Duration::from_secs(90).max(idle);
         let ca = ca.map(|path| named("caFile", path));
@@ -273,22 +277,26 @@ fn cause(error: &reqwest::Error) -> String {
 }
 
 impl Named {
-    fn new(part: &'static str, field: &'static str, path: &str) -> Self {
-        let named = Self { part, field, path: path.to_owned(), stamp: Mutex::new(None) };
+    fn new(part: &'static str, field: &'static str, path: &str, within: &Within) -> Self {
+        let (path, within) = (path.to_owned(), within.clone());
+        let named = Self { part, field, path, within, stamp: Mutex::new(None) };
         named.has_changed();
         named
     }
 
     /// Whether it is another file than when this was last asked.
     fn has_changed(&self) -> bool {
-        let now = fs::metadata(&self.path)
-            .ok()
+        // A path that may not be read is not looked at either.
+        let file = self.within.find(&self.path).ok();
+        let now = file
+            .and_then(|file| fs::metadata(file).ok())
             .map(|metadata| Stamp { modified: metadata.modified().ok(), length: metadata.len() });
         std::mem::replace(&mut *lock(&self.stamp), now) != now
     }
 
     fn read(&self) -> Result<Vec<u8>, SetupError> {
-        fs::read(&self.path).map_err(|error| self.wrong(&error.to_string()))
+        let file = self.within.find(&self.path).map_err(|why| self.wrong(&why))?;
+        fs::read(file).map_err(|error| self.wrong(&error.to_string()))
     }
 
     /// It was read, but no client can be made with it.

@@ -12,8 +12,10 @@ mod join;
 pub mod kubernetes;
 pub mod prometheus;
 mod traffic;
+mod within;
 
 pub use connection::SetupError;
 pub use finding::{Finding, Weight};
 pub use gate::Gate;
 pub use traffic::{FLINK, PROMETHEUS, Traffic};
+pub use within::Within;

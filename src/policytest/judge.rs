@@ -163,9 +163,9 @@ impl<'a> About<'a> {
         if let Some(plan) = self.decision.plan() {
             return Some(plan.slots_after);
         }
-        let most = |members: Vec<usize>| members.into_iter().filter_map(|v| self.size(v)).max();
-        let groups = self.snapshot.graph.slot_sharing_groups().into_iter();
-        groups.map(|(_, members)| most(members).map(Parallelism::get)).sum()
+        let graph = &self.snapshot.graph;
+        let sizes: Option<Vec<Parallelism>> = (0..graph.len()).map(|v| self.size(v)).collect();
+        Some(graph.slots_needed(&sizes?))
     }
 }
 

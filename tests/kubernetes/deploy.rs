@@ -1,6 +1,7 @@
 //! What is under deploy/: every object of it is taken by a real API server, and each use has the rights that it needs and no
 //! others.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -8,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
 use kube::Api;
 use kube::api::PostParams;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::kubernetes::{Cluster, Namespace, program};
 
@@ -69,32 +70,27 @@ async fn chart(namespace: &Namespace, values: &[&str]) -> Result<String> {
 
 #[tokio::test]
 async fn every_overlay_is_taken() -> Result<()> {
-    for path in [
-        "flink/base",
-        "flink/hpa",
-        "flink/tidegate",
-        "kustomize/daemon",
-        "kustomize/namespaced",
-        "kustomize/dry-run",
-        "kustomize/sidecar",
-    ] {
+    for path in ["flink/base", "flink/hpa", "flink/tidegate"] {
         let namespace = namespace().await?;
-        let text = overlay(path, namespace.name()).await?;
-        let applied = namespace.apply(&text).await.with_context(|| path.to_owned())?;
-        let objects = text.split("\n---\n").count();
-        ensure!(applied.lines().count() == objects, "{path}: {applied}");
-        // Once more, as who changes something does.
-        namespace.apply(&text).await.with_context(|| format!("{path} again"))?;
-        remove(&namespace).await?;
+        is_taken(&namespace, path).await?;
     }
     Ok(())
 }
 
+async fn is_taken(namespace: &Namespace, path: &str) -> Result<()> {
+    let text = overlay(path, namespace.name()).await?;
+    let applied = namespace.apply(&text).await.with_context(|| path.to_owned())?;
+    let objects = text.split("\n---\n").count();
+    ensure!(applied.lines().count() == objects, "{path}: {applied}");
+    // Once more, as who changes something does.
+    namespace.apply(&text).await.with_context(|| format!("{path} again"))?;
+    Ok(())
+}
+
 #[tokio::test]
-async fn every_use_of_the_chart_is_taken() -> Result<()> {
+async fn the_chart_is_taken_with_all_that_it_offers() -> Result<()> {
     let folder = deploy("helm/tidegate");
     run("helm", &["lint", "--strict", folder.to_str().context("text")?]).await?;
-    let sidecar = ["mode=sidecar", "sidecar.autoscaler=orders", "sidecar.workload.name=orders-tm"];
     let more = [
         "policies.nights.rules[0].throughput.catchUp=10m",
         "autoscalers.orders.flink.service.name=orders-rest",
@@ -103,17 +99,14 @@ async fn every_use_of_the_chart_is_taken() -> Result<()> {
         "extraArgs={-v}",
         "log.format=json",
         "priorityClassName=system-cluster-critical",
+        "files={orders-tls,prometheus}",
     ];
-    for values in [&[][..], &["namespaces={all}"], &["mode=dry-run", "namespaces={all}"], &sidecar, &more] {
-        let namespace = namespace().await?;
-        let text = chart(&namespace, values).await?;
-        namespace.apply(&text).await.with_context(|| format!("{values:?}"))?;
-        let kinds = text.matches("\nkind: ").count();
-        ensure!(kinds > 3, "{values:?}: {kinds} objects");
-        remove(&namespace).await?;
-    }
-    // With a monitor, the kind of which only the Prometheus Operator brings.
     let namespace = namespace().await?;
+    namespace.apply(&chart(&namespace, &more).await?).await?;
+    let mounts = "jsonpath={.spec.template.spec.containers[0].volumeMounts[*].mountPath}";
+    let mounts = namespace.kubectl(&["get", "deployment", "tidegate", "-o", mounts]).await?;
+    ensure!(mounts == "/etc/tidegate/orders-tls /etc/tidegate/prometheus", "{mounts}");
+    // With a monitor, the kind of which only the Prometheus Operator brings.
     ensure!(chart(&namespace, &["podMonitor.enabled=true"]).await?.contains("kind: PodMonitor"));
     ensure!(!chart(&namespace, &[]).await?.contains("kind: PodMonitor"));
     Ok(())
@@ -131,6 +124,7 @@ async fn the_chart_refuses_wrong_values() -> Result<()> {
         ("namespaces={A}", "'/namespaces/0'"),
         ("policies.nights.rule=x", "'rules'"),
         ("podMonitor.interval=soon", "'/podMonitor/interval'"),
+        ("files={../x}", "'/files/0'"),
     ] {
         let refused = chart(&namespace, &[value]).await.err().map(|e| format!("{e:#}")).unwrap_or_default();
         ensure!(refused.contains(said), "{value} is answered by {refused:?}");
@@ -159,6 +153,51 @@ async fn may(namespace: &Namespace, account: &str, what: &str) -> Result<bool> {
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
+/// All that the ServiceAccount is granted: in the cluster or the namespace, verb, group, resource, and name where there is one.
+async fn granted(namespace: &Namespace, account: &str) -> Result<BTreeSet<String>> {
+    let list = async |what: &[&str]| {
+        let arguments: Vec<&str> =
+            ["get"].into_iter().chain(what.iter().copied()).chain(["-o", "json"]).collect();
+        anyhow::Ok(serde_json::from_str::<Value>(&namespace.kubectl(&arguments).await?)?)
+    };
+    let all = |value: &Value| -> Vec<String> {
+        let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
+        items.map(str::to_owned).collect()
+    };
+    let mut granted = BTreeSet::new();
+    for (kind, scope) in [("rolebindings", "namespace"), ("clusterrolebindings", "cluster")] {
+        let bindings = list(&[kind]).await?;
+        let is_of_it = |binding: &&Value| {
+            binding["subjects"].as_array().into_iter().flatten().any(|subject| {
+                let place = subject["namespace"].as_str().unwrap_or(namespace.name());
+                subject["name"] == account && place == namespace.name()
+            })
+        };
+        for binding in bindings["items"].as_array().into_iter().flatten().filter(is_of_it) {
+            let role = &binding["roleRef"];
+            let (kind, name) = (role["kind"].as_str(), role["name"].as_str());
+            let role = list(&[kind.context("a kind")?, name.context("a name")?]).await?;
+            for rule in role["rules"].as_array().into_iter().flatten() {
+                let mut names = all(&rule["resourceNames"]);
+                if names.is_empty() {
+                    names.push("any".to_owned());
+                }
+                for group in all(&rule["apiGroups"]) {
+                    for resource in all(&rule["resources"]) {
+                        let what = |verb: &String| {
+                            let of = format!("{scope}: {verb} {resource}.{group}");
+                            names.iter().map(move |name| format!("{of} {name}")).collect::<Vec<_>>()
+                        };
+                        granted.extend(all(&rule["verbs"]).iter().flat_map(what));
+                    }
+                }
+            }
+        }
+    }
+    Ok(granted)
+}
+
+/// Every use, by kustomize and by Helm: what it needs it may do, and nothing else; and both give the same.
 #[tokio::test]
 async fn each_use_has_its_rights_and_no_others() -> Result<()> {
     let seeing = [
@@ -212,26 +251,42 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
         "get configmaps other",
         "update configmaps other",
     ];
-    for (path, account, yes, no) in [
-        ("kustomize/daemon", "tidegate", [&seeing[..], &own, &scaling].concat(), never.to_vec()),
-        ("kustomize/namespaced", "tidegate", [&seeing[..], &own, &scaling].concat(), never.to_vec()),
-        ("kustomize/dry-run", "tidegate", [&seeing[..], &own].concat(), [&never[..], &scaling].concat()),
+    let acts = [&seeing[..], &own, &scaling].concat();
+    let of_sidecar = ["mode=sidecar", "sidecar.autoscaler=flink", "sidecar.workload.name=flink-taskmanager"];
+    for (path, values, account, yes, no) in [
+        ("kustomize/daemon", &["namespaces={all}"][..], "tidegate", acts.clone(), never.to_vec()),
+        ("kustomize/namespaced", &[], "tidegate", acts.clone(), never.to_vec()),
+        (
+            "kustomize/dry-run",
+            &["mode=dry-run", "namespaces={all}"],
+            "tidegate",
+            [&seeing[..], &own].concat(),
+            [&never[..], &scaling].concat(),
+        ),
         (
             "kustomize/sidecar",
+            &of_sidecar,
             "flink-jobmanager",
             [&seeing[..], &of_one].concat(),
             [&never[..], &not_of_one].concat(),
         ),
     ] {
-        let namespace = namespace().await?;
-        namespace.apply(&overlay(path, namespace.name()).await?).await?;
+        let by_kustomize = namespace().await?;
+        is_taken(&by_kustomize, path).await?;
         for (allowed, all) in [(true, &yes), (false, &no)] {
             for what in all {
-                let found = may(&namespace, account, what).await?;
+                let found = may(&by_kustomize, account, what).await?;
                 ensure!(found == allowed, "{path}: {what}: {found}");
             }
         }
-        remove(&namespace).await?;
+        let by_helm = namespace().await?;
+        by_helm.apply(&chart(&by_helm, values).await?).await.with_context(|| format!("{values:?}"))?;
+        let (one, other) = (granted(&by_kustomize, account).await?, granted(&by_helm, "tidegate").await?);
+        ensure!(one.len() > 20, "{path}: {one:?}");
+        let differ: Vec<_> = one.symmetric_difference(&other).collect();
+        ensure!(differ.is_empty(), "{path} or the chart with {values:?} alone grants {differ:#?}");
+        remove(&by_kustomize).await?;
+        remove(&by_helm).await?;
     }
     Ok(())
 }

@@ -94,6 +94,22 @@ impl World {
         self.server.set("GET /overview", Reply::ok(body.to_string()));
     }
 
+    /// A rescale from 2, 3, 1 and 1 subtasks, written down at the time 0.
+    fn attempt(&self, to: [u64; 4]) -> Attempt {
+        let moment = Timestamp::from_millis(0);
+        Attempt {
+            job: self.plan.assumes.job,
+            at: moment,
+            deadline: moment,
+            from: self.sizes([2, 3, 1, 1]),
+            to: self.sizes(to),
+            load: 1.0,
+            last_running: None,
+            expects: BTreeMap::new(),
+            resubmission: None,
+        }
+    }
+
     fn client(&self) -> FlinkClient {
         FlinkClient::new(&self.server.flink()).expect("a client")
     }
@@ -339,18 +355,7 @@ async fn asks_again_only_when_an_answer_was_lost_and_the_request_too() {
 #[tokio::test]
 async fn takes_back_what_did_not_come_about() {
     let world = World::new().await;
-    let moment = Timestamp::from_millis(0);
-    let attempt = Attempt {
-        job: world.plan.assumes.job,
-        at: moment,
-        deadline: moment,
-        from: world.sizes([2, 3, 1, 1]),
-        to: world.sizes([2, 6, 2, 1]),
-        load: 1.0,
-        last_running: None,
-        expects: BTreeMap::new(),
-        resubmission: None,
-    };
+    let attempt = world.attempt([2, 6, 2, 1]);
     for (asked_for, put, kind, puts) in [
         ([2, 6, 2, 1], Reply::ok("{}"), "RolledBack", 1),
         ([2, 6, 2, 1], Reply::error(400, &["no"]), "Failed", 1),
@@ -371,4 +376,51 @@ async fn takes_back_what_did_not_come_about() {
     }
     world.set("GET", "/resource-requirements", unsupported("x FlinkJobNotFoundException x"));
     assert_eq!(roll_back(&world.client(), &attempt).await.kind(), "Superseded");
+}
+
+#[tokio::test]
+async fn takes_up_what_was_written_down_where_the_job_can_have_it_still() {
+    type Change = fn(&World);
+    let same: Change = |_| {};
+    let rows: [(&str, [u64; 4], i64, Change, Option<&str>, usize); 10] = [
+        ("nothing has changed", [2, 6, 2, 1], 5, same, None, 1),
+        // What the job let go of is its own for a while.
+        ("just the slots that it needs", [2, 6, 2, 1], 5, |world| world.overview(6, 0, 1), None, 1),
+        ("a TaskManager has gone", [2, 6, 2, 1], 5, |world| world.overview(5, 2, 1), Some("Held"), 0),
+        ("another job has the slots", [2, 6, 2, 1], 5, |world| world.overview(16, 2, 2), Some("Held"), 0),
+        ("it gives slots back", [2, 2, 1, 1], 5, |world| world.overview(3, 0, 2), None, 1),
+        ("long ago", [2, 6, 2, 1], 61, same, Some("RolledBack"), 0),
+        (
+            "the job has stopped",
+            [2, 6, 2, 1],
+            5,
+            |world| world.job(|job| job["state"] = json!("RESTARTING")),
+            Some("Superseded"),
+            0,
+        ),
+        (
+            "a TaskManager was lost, and it runs smaller",
+            [2, 6, 2, 1],
+            5,
+            |world| world.job(|job| job["vertices"][1]["parallelism"] = json!(2)),
+            Some("Superseded"),
+            0,
+        ),
+        ("it had been asked for", [2, 6, 2, 1], 5, |world| world.required([2, 6, 2, 1]), None, 0),
+        ("somebody else has asked", [2, 6, 2, 1], 5, |world| world.required([2, 9, 2, 1]), None, 0),
+    ];
+    for (what, to, seconds, change, kind, puts) in rows {
+        let world = World::new().await;
+        world.required([2, 3, 1, 1]);
+        change(&world);
+        let now = Timestamp::from_millis(seconds * 1000);
+        let outcome = take_up(&world.client(), &world.attempt(to), now).await;
+        assert_eq!(outcome.as_ref().map(Outcome::kind), kind, "{what}: {outcome:?}");
+        let asked = world.puts();
+        assert_eq!(asked.len(), puts, "{what}");
+        for put in asked {
+            let body: Value = serde_json::from_str(&put.body).expect("json");
+            assert_eq!(body, world.requirements(to.map(|p| i64::try_from(p).expect("small"))), "{what}");
+        }
+    }
 }

@@ -160,14 +160,20 @@ fn documents_must_not_contradict_each_other() {
             format!(
                 "{HEAD}kind: ScalingPolicy\nmetadata: {{name: p}}\nspec:\n  rules:\n  - throughput: {{}}\n  - throughput: {{}}\n"
             ),
-            vec!["f.yaml:7:5: spec.rules[1]: a policy has one throughput rule; it is on line 6 already"],
+            vec![
+                "f.yaml:7:5: spec.rules[1]: a policy has one throughput rule, which is on line 6 already: put both into one, or give the second job a policy of its own; \
+                 what changes with the time of day is said by a schedule rule",
+            ],
         ),
         (
             format!(
                 "{HEAD}kind: ScalingPolicy\nmetadata: {{name: p}}\nspec:\n  rules:\n  - backpressure: {{}}\n  - backlog: {{}}\n  \
                  - backlog: {{}}\n  - backpressure: {{}}\n"
             ),
-            vec!["f.yaml:9:5: spec.rules[3]: a policy has one backpressure rule; it is on line 6 already"],
+            vec![
+                "f.yaml:9:5: spec.rules[3]: a policy has one backpressure rule, which is on line 6 already: put both into one, or give the second job a policy of its own; \
+                 what changes with the time of day is said by a schedule rule",
+            ],
         ),
     ] {
         assert_eq!(lines(load_text(&text)), expected, "{text}");

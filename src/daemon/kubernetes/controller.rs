@@ -37,9 +37,9 @@ use crate::daemon::keep::Keeper;
 use crate::daemon::metrics::Metrics;
 use crate::daemon::pace;
 use crate::daemon::workload::Workload;
-use crate::observe::Gate;
 use crate::observe::flink::Poller;
 use crate::observe::prometheus::{Servers, Whose};
+use crate::observe::{Gate, Within};
 use crate::policy::PrometheusRef;
 use crate::record::State;
 
@@ -61,6 +61,8 @@ pub(super) struct Means {
     pub(super) journals: Option<(PathBuf, Keep)>,
     pub(super) found: Found,
     pub(super) metrics: Arc<Metrics>,
+    /// Where the files lie that objects name.
+    pub(super) files: Within,
     /// The Prometheus of those objects that name none.
     pub(super) prometheus: Option<PrometheusRef>,
 }
@@ -107,8 +109,8 @@ impl Controller {
     /// Nothing is looked after yet.
     pub(super) fn new(means: Means) -> Self {
         Self {
-            clients: Clients::new(means.gate.clone()),
-            servers: Servers::default(),
+            clients: Clients::new(means.gate.clone(), means.files.clone()),
+            servers: Servers::within(means.files.clone()),
             means,
             checked: Checked::default(),
             wanted: BTreeMap::new(),

@@ -28,7 +28,7 @@ use crate::daemon::health::Health;
 use crate::daemon::journal_file::Keep;
 use crate::daemon::metrics::Metrics;
 use crate::daemon::pace;
-use crate::observe::Gate;
+use crate::observe::{Gate, Within};
 use crate::policy::PrometheusRef;
 
 /// Changes that come together are looked at together: our own statuses come back as changes, too.
@@ -58,6 +58,8 @@ pub struct Options {
     pub identity: String,
     /// Where journals are kept, and how much of them; `None` for none.
     pub journals: Option<(PathBuf, Keep)>,
+    /// The folder of the files that objects may name.
+    pub files: PathBuf,
     /// The Prometheus of those objects that name none.
     pub prometheus: Option<PrometheusRef>,
 }
@@ -130,6 +132,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<(),
         journals: options.journals,
         found: found.clone(),
         metrics: Arc::clone(&metrics),
+        files: Within::folder(options.files),
         prometheus: options.prometheus,
     });
     tokio::pin!(stop);

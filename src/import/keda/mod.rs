@@ -11,7 +11,7 @@ use super::metrics::MORE_RULES;
 use super::note::Made::{FlinkAutoscaler as Autoscaler, ScalingPolicy as Policy};
 use crate::config::ConfigError;
 use crate::policy::hpa::SelectPolicy;
-use crate::policy::{Fallback, Mode, Span};
+use crate::policy::{Mode, Span};
 
 /// The kind.
 pub(super) const KIND: &str = "ScaledObject";
@@ -37,9 +37,9 @@ pub(super) fn translate<'n>(document: &Fields<'n>, fill: &Fill) -> Result<Draft<
     draft.endpoint(fill);
     replicas(&spec, &mut draft)?;
     pace(&spec, &mut draft)?;
-    let fallback = fallback(&spec, &mut draft)?;
+    fallback(&spec, &mut draft)?;
     for trigger in spec.need("triggers", "what it is scaled by")?.items()? {
-        trigger::translate(&trigger, fallback, &mut draft)?;
+        trigger::translate(&trigger, &mut draft)?;
     }
     advanced(&spec, &mut draft)?;
     draft.without_limits("KEDA");
@@ -100,35 +100,37 @@ fn poll_field<'n>(spec: &Fields<'n>) -> Option<Field<'n>> {
     spec.get("pollingInterval")
 }
 
-/// What to hold to when a trigger's metric is gone.
-fn fallback(spec: &Fields<'_>, draft: &mut Draft<'_>) -> Result<Option<Fallback>, ConfigError> {
-    let Some(field) = spec.get("fallback") else { return Ok(None) };
+/// What to hold to when a trigger's metric is gone. A size of it counts TaskManagers, one of ours subtasks, so it is left to fill in.
+fn fallback(spec: &Fields<'_>, draft: &mut Draft<'_>) -> Result<(), ConfigError> {
+    let Some(field) = spec.get("fallback") else { return Ok(()) };
     let fields = field.fields()?;
     let failures = fields.need("failureThreshold", "after how many failures")?.whole(0, u32::MAX)?;
     let poll = poll_field(spec).map_or(Ok(POLL), |field| field.whole(1, u32::MAX))?;
     let after = Span::from_secs(u64::from(failures) * u64::from(poll)).max(SOONEST_FALLBACK);
-    let place = (Policy, "spec.rules");
-    let text = format!(
-        "{failures} failures, one every {poll} s, are {after}: `fallback.after` of each rule but those of CPU and memory."
-    );
-    draft.notes.choice(&field, place, text);
     let behavior = fields.get("behavior").map_or(Ok("static".to_owned()), |field| field.name())?;
-    let replicas = fields.get("replicas");
-    // Without a size, a fallback holds what there is: just that.
-    if let Some(replicas) = replicas.filter(|_| behavior != "currentReplicas") {
-        let size = match behavior.as_str() {
-            "currentReplicasIfHigher" => "minParallelism",
-            _ => "parallelism",
-        };
-        let text = format!(
-            "{} replicas ({behavior}) are TaskManagers, and a fallback says how many subtasks a vertex has: until you fill it in, \
-             everything stays as it is. Add `{size}: N` beside `after`, with N that many times taskmanager.numberOfTaskSlots.",
-            replicas.whole(0, u32::MAX)?
-        );
-        draft.notes.no_equal(&replicas, place, text);
+    let place = (Policy, "spec.rules");
+    match fields.get("replicas").filter(|_| behavior != "currentReplicas") {
+        Some(replicas) => {
+            let size = match behavior.as_str() {
+                "currentReplicasIfHigher" => "minParallelism",
+                _ => "parallelism",
+            };
+            let text = format!(
+                "{} replicas ({behavior}) are TaskManagers, and a fallback says how many subtasks a vertex has: until you fill it in, \
+                 everything stays as it is while the metric is gone. Add `fallback: {{after: {after}, {size}: N}}` to each rule but those of \
+                 CPU and memory, with N that many times taskmanager.numberOfTaskSlots ({failures} failures, one every {poll} s, are {after}).",
+                replicas.whole(0, u32::MAX)?
+            );
+            draft.notes.no_equal(&replicas, place, text);
+        }
+        // What holds what there is, is what a rule without a fallback does.
+        None => {
+            let text = "while a rule cannot be asked, nothing shrinks and it asks for nothing: no fallback is needed to stay as it is.";
+            draft.notes.choice(&field, place, text);
+        }
     }
     draft.notes.unknown(fields.rest(), place, "a fallback");
-    Ok(Some(Fallback { after, min_parallelism: None, parallelism: None }))
+    Ok(())
 }
 
 fn advanced(spec: &Fields<'_>, draft: &mut Draft<'_>) -> Result<(), ConfigError> {

@@ -7,19 +7,15 @@ use super::super::metrics::{MORE_RULES, above_zero, resource_name, rule};
 use super::super::note::Made::ScalingPolicy as Policy;
 use crate::config::ConfigError;
 use crate::policy::{
-    Backlog, Cron, ExternalTarget, Fallback, Prometheus, Quantity, Query, ResourceName, ResourceTarget, Rule,
-    Schedule, ScheduleWindow, Zone,
+    Backlog, Cron, ExternalTarget, Prometheus, Quantity, Query, ResourceName, ResourceTarget, Rule, Schedule,
+    ScheduleWindow, Zone,
 };
 
 /// The lag per replica that KEDA aims at, unless told otherwise.
 const LAG_THRESHOLD: i64 = 10;
 
 /// A trigger as a rule, or as what could become one.
-pub(super) fn translate(
-    trigger: &Field<'_>,
-    fallback: Option<Fallback>,
-    draft: &mut Draft<'_>,
-) -> Result<(), ConfigError> {
+pub(super) fn translate(trigger: &Field<'_>, draft: &mut Draft<'_>) -> Result<(), ConfigError> {
     let fields = trigger.fields()?;
     let kind = fields.need("type", "the trigger's type")?;
     let name = kind.name()?;
@@ -27,9 +23,9 @@ pub(super) fn translate(
     let of = Trigger { this: trigger, fields: &fields, metadata: &metadata };
     let place = match name.as_str() {
         "cpu" | "memory" => of.resource(&name, draft)?,
-        "prometheus" => of.prometheus(fallback, draft)?,
+        "prometheus" => of.prometheus(draft)?,
         "cron" => of.cron(draft)?,
-        "kafka" | "apache-kafka" => of.kafka(fallback, draft)?,
+        "kafka" | "apache-kafka" => of.kafka(draft)?,
         other => {
             let text = format!(
                 "no rule looks at what the trigger {other:?} looks at. Where its figure is in Prometheus, a prometheus rule can; \
@@ -76,11 +72,11 @@ impl Trigger<'_, '_> {
     }
 
     /// A query.
-    fn prometheus(&self, fallback: Option<Fallback>, draft: &mut Draft<'_>) -> Result<String, ConfigError> {
+    fn prometheus(&self, draft: &mut Draft<'_>) -> Result<String, ConfigError> {
         let query: Query = self.metadata.need("query", "the query")?.parsed()?;
         let threshold = above_zero(&self.metadata.need("threshold", "what it is to be")?)?;
         let target = self.target(threshold)?;
-        let place = draft.rule(Rule::Prometheus(Prometheus { query, target, when: None, fallback }));
+        let place = draft.rule(Rule::Prometheus(Prometheus { query, target, when: None, fallback: None }));
         if let Some(address) = self.metadata.get("serverAddress") {
             let text = format!(
                 "{} has no place in a policy: a rule asks the Prometheus of the FlinkAutoscaler's spec.prometheus. It must \
@@ -122,7 +118,7 @@ impl Trigger<'_, '_> {
     }
 
     /// The lag of a consumer group: the records that wait at the job's source.
-    fn kafka(&self, fallback: Option<Fallback>, draft: &mut Draft<'_>) -> Result<String, ConfigError> {
+    fn kafka(&self, draft: &mut Draft<'_>) -> Result<String, ConfigError> {
         let threshold = match self.metadata.get("lagThreshold") {
             Some(field) => above_zero(&field)?,
             None => Quantity::from_units(LAG_THRESHOLD),
@@ -130,7 +126,7 @@ impl Trigger<'_, '_> {
         let target = self.target(threshold)?;
         let text_of = |name: &str| self.metadata.get(name).map(|field| field.name()).transpose();
         let (group, topic) = (text_of("consumerGroup")?, text_of("topic")?);
-        let backlog = Backlog { fallback, ..Backlog::default() };
+        let backlog = Backlog::default();
         let within = backlog.target;
         let place = draft.rule(Rule::Backlog(backlog));
         let text = format!(

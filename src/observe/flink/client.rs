@@ -17,7 +17,7 @@ use super::error::{Asked, FlinkError};
 use super::fault::{self, Sent};
 use super::freshness::Freshness;
 use super::wire::Answer;
-use crate::observe::Gate;
+use crate::observe::{Gate, Within};
 use crate::policy::FlinkRef;
 
 /// Requests a second to one endpoint. A JobManager answers several thousand; 1,500 jobs of one source at the default poll
@@ -59,16 +59,17 @@ impl FlinkClient {
     /// # Errors
     /// When the URL or one of the files cannot be used.
     pub fn new(flink: &FlinkRef) -> Result<Self, FlinkError> {
-        Self::gated(flink, Gate::OPEN)
+        Self::gated(flink, Gate::OPEN, &Within::default())
     }
 
-    /// The same, where nothing may be changed unless `gate` is open.
+    /// The same, where nothing may be changed unless `gate` is open, and files lie `within` a folder.
     ///
     /// # Errors
     /// As for [`FlinkClient::new`].
-    pub fn gated(flink: &FlinkRef, gate: Gate) -> Result<Self, FlinkError> {
+    pub fn gated(flink: &FlinkRef, gate: Gate, within: &Within) -> Result<Self, FlinkError> {
         let files = Files {
             part: "flink",
+            within,
             ca: flink.ca_file.as_ref(),
             client_cert: flink.client_cert_file.as_ref(),
             credentials: flink.token_file.as_ref().map(Credentials::Token),

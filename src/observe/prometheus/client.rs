@@ -18,6 +18,7 @@ use super::answer::{self, MOST_SERIES, Numbers};
 use super::error::PrometheusError;
 use super::fault::{self, Sends};
 use crate::model::Timestamp;
+use crate::observe::Within;
 use crate::policy::PrometheusRef;
 
 /// Queries a second to one server: 1,000 jobs of one query at the default poll. It is there to bound what a fault of ours
@@ -52,8 +53,8 @@ pub(super) struct Answered {
 }
 
 impl Client {
-    /// Reads the files that `server` names; connects to nothing yet.
-    pub(super) fn new(server: &PrometheusRef) -> Result<Self, SetupError> {
+    /// Reads the files that `server` names, which lie `within` a folder; connects to nothing yet.
+    pub(super) fn new(server: &PrometheusRef, within: &Within) -> Result<Self, SetupError> {
         let (credentials, sends) = match (&server.token_file, &server.basic_auth_file) {
             (Some(token), _) => (Some(Credentials::Token(token)), Sends::Token),
             (None, Some(basic)) => (Some(Credentials::Basic(basic)), Sends::Password),
@@ -61,6 +62,7 @@ impl Client {
         };
         let files = Files {
             part: "prometheus",
+            within,
             ca: server.ca_file.as_ref(),
             client_cert: server.client_cert_file.as_ref(),
             credentials,

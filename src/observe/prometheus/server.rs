@@ -12,6 +12,7 @@ use super::client::{Answered, Client};
 use super::error::PrometheusError;
 use super::queries::{Queries, Whose};
 use crate::model::{Answer, Timestamp};
+use crate::observe::Within;
 use crate::policy::{Policy, PrometheusRef};
 
 /// What nobody has asked for so long is forgotten: longer than any poll.
@@ -50,7 +51,11 @@ impl Server {
     /// # Errors
     /// When the URL, a header or one of the files cannot be used.
     pub fn new(server: &PrometheusRef) -> Result<Self, PrometheusError> {
-        let client = Client::new(server)?;
+        Self::within(server, &Within::default())
+    }
+
+    fn within(server: &PrometheusRef, within: &Within) -> Result<Self, PrometheusError> {
+        let client = Client::new(server, within)?;
         Ok(Self { inner: Arc::new(Inner { client, known: Mutex::default() }) })
     }
 
@@ -168,10 +173,16 @@ impl Server {
 /// One [`Server`] for each that is named, however many jobs ask it.
 #[derive(Default)]
 pub struct Servers {
+    within: Within,
     made: Vec<(PrometheusRef, Server)>,
 }
 
 impl Servers {
+    /// None yet; the files that they name lie `within` a folder.
+    pub fn within(within: Within) -> Self {
+        Self { within, made: Vec::new() }
+    }
+
     /// The server that is named so.
     ///
     /// # Errors
@@ -180,7 +191,7 @@ impl Servers {
         if let Some((_, server)) = self.made.iter().find(|(made, _)| made == named) {
             return Ok(server.clone());
         }
-        let server = Server::new(named)?;
+        let server = Server::within(named, &self.within)?;
         self.made.push((named.clone(), server.clone()));
         Ok(server)
     }

@@ -42,7 +42,7 @@ pub struct AutoscalerSpec {
     pub policy_ref: PolicyRef,
 }
 
-/// Where a job is.
+/// Where a job is. An object in Kubernetes can name files below `--files-dir` (`/etc/tidegate`) only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[schemars(extend("x-any-of" = ["url", "service"], "x-at-most-one" = ["url", "service"]))]

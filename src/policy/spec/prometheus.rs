@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::Span;
 
-/// Where a Prometheus is.
+/// Where a Prometheus is. An object in Kubernetes can name files below `--files-dir` (`/etc/tidegate`) only.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PrometheusRef {

@@ -33,9 +33,7 @@ pub(super) fn compile(text: &str) -> Result<IdedExpr, WhenError> {
         let first = errors.errors.into_iter().next();
         let ((line, column), said) = first.map_or(((1, 1), String::new()), |error| (error.pos, error.msg));
         let at = |number| usize::try_from(number).unwrap_or(1).max(1);
-        let said =
-            said.replace("Syntax error: ", "").replace("'<EOF>'", "the end").replace("<EOF>", "the end");
-        WhenError { line: at(line), column: at(column), fault: WhenFault::Syntax(said) }
+        WhenError { line: at(line), column: at(column), fault: WhenFault::Syntax(in_words(&said)) }
     })?;
     let facts = Facts {
         job: JobFacts { name: "", id: "", labels: None },
@@ -57,6 +55,25 @@ pub(super) fn compile(text: &str) -> Result<IdedExpr, WhenError> {
     check.part(&tree, 0)?;
     check.is_condition(&tree)?;
     Ok(tree)
+}
+
+/// What the parser says of a mistake, in words for people who do not know parsers.
+fn in_words(said: &str) -> String {
+    let said = said.replace("Syntax error: ", "").replace("'<EOF>'", "the end").replace("<EOF>", "the end");
+    let parts = said.strip_prefix("mismatched input ").and_then(|rest| rest.split_once(" expecting "));
+    let Some((found, expected)) = parts else { return said };
+    let instead = match found {
+        "'='" => "; `==` compares",
+        "'and'" | "'AND'" => "; `&&` is the word for it",
+        "'or'" | "'OR'" => "; `||` is the word for it",
+        "'not'" | "'NOT'" => "; `!` is the word for it",
+        _ => "",
+    };
+    match expected {
+        "expression" => format!("an expression is missing before {found}{instead}"),
+        "the end" => format!("{found} is not expected here{instead}"),
+        _ => format!("expected {expected}, not {found}{instead}"),
+    }
 }
 
 struct Check<'t, 'v> {

@@ -81,10 +81,10 @@ fn says_why_it_cannot_say() {
 #[test]
 fn names_the_mistake_and_its_place() {
     for (text, said) in [
-        ("", "column 1: mismatched input the end expecting expression"),
-        ("hour >= ", "column 9: mismatched input the end expecting expression"),
-        ("hour = 7", "column 6: mismatched input '=' expecting the end"),
-        ("hour >= 7 &&\n  hour < ", "line 2, column 10: mismatched input the end expecting expression"),
+        ("", "column 1: an expression is missing before the end"),
+        ("hour >= ", "column 9: an expression is missing before the end"),
+        ("hour = 7", "column 6: '=' is not expected here; `==` compares"),
+        ("hour >= 7 &&\n  hour < ", "line 2, column 10: an expression is missing before the end"),
         ("signals.lod > 1.0", "column 9: there is no field `signals.lod`; did you mean `load`?"),
         ("true || has(signals.lod)", "column 21: there is no field `signals.lod`; did you mean `load`?"),
         ("job.label.team == 'x'", "column 5: there is no field `job.label`; did you mean `labels`?"),
