@@ -275,7 +275,7 @@ fn a_job_of_ten_thousand_vertices_is_a_job() {
         .expect("a policy"),
         ..Policy::default()
     };
-    let began = std::time::Instant::now();
+    let before = processor_time();
     let (mut plans, mut verdicts) = (0, Vec::new());
     for _ in 0..6 {
         // Two subtasks are busy all the time, and none may be for more than nine tenths of it.
@@ -285,8 +285,16 @@ fn a_job_of_ten_thousand_vertices_is_a_job() {
         verdicts.push(format!("{} {:?}", decision.verdict.kind(), decision.holds));
     }
     assert!(plans > 0, "it is too small, and somebody notices: {verdicts:?}");
-    // A square of ten thousand is minutes; a busy machine is not.
-    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
+    // A square of ten thousand is minutes.
+    let took = processor_time() - before;
+    assert!(took < Duration::from_mins(1), "{took:?}");
+}
+
+/// Time that a processor has worked for this thread: on a busy machine hours may pass in a second of it.
+fn processor_time() -> Duration {
+    let said = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells");
+    let nanoseconds = said.split(' ').next().and_then(|first| first.parse().ok());
+    Duration::from_nanos(nanoseconds.expect("it begins with the time on a processor"))
 }
 
 #[test]

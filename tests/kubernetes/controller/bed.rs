@@ -42,12 +42,17 @@ pub struct Job {
 
 impl Job {
     pub async fn new() -> Result<Self> {
+        Self::on(2, 8).await
+    }
+
+    /// The same on so many TaskManagers of so many slots.
+    pub async fn on(taskmanagers: u32, slots_per_taskmanager: u32) -> Result<Self> {
         let scenario = Scenario {
             name: "orders".to_owned(),
             // Rescales at once; later versions wait until half a minute after a start.
             flink_version: FlinkVersion { major: 1, minor: 18, patch: 1 },
-            taskmanagers: 2,
-            slots_per_taskmanager: 8,
+            taskmanagers,
+            slots_per_taskmanager,
             vertices: vec![
                 VertexScenario::new("source", 0.01).with_load(Load::steps(&[(0, 700.0)])),
                 VertexScenario::new("parse", 4.0).with_parallelism(1),

@@ -6,3 +6,4 @@ mod fleet;
 mod follows;
 mod leads;
 mod outages;
+mod room;

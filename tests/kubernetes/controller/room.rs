@@ -1,0 +1,52 @@
+//! A job grows no further than the nodes have room for, by what they and their pods say of themselves.
+
+use anyhow::{Result, ensure};
+
+use super::bed::{Controller, Job, PATIENCE, QUICK, install, object};
+use crate::kubernetes::Cluster;
+use crate::testbed::until;
+
+/// TaskManagers that request a core each, whatever the node is said to be worth.
+const TASKMANAGERS: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: taskmanagers}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: taskmanager}}
+  template:
+    metadata: {labels: {app: taskmanager}}
+    spec:
+      tolerations: [{operator: Exists}]
+      containers: [{name: taskmanager, image: localhost/none, resources: {requests: {cpu: 1}}}]
+---
+apiVersion: v1
+kind: Node
+metadata: {name: small}
+";
+
+/// A node that nobody else sees is needed, so this has an API server of its own. It has no scheduler: the two pods that there are
+/// have no node, and the whole of the node is free.
+#[tokio::test]
+async fn a_job_grows_into_what_the_nodes_have_room_for() -> Result<()> {
+    let cluster = Cluster::own()?;
+    install(&cluster).await?;
+    let (namespace, job) = (cluster.namespace().await?, Job::on(2, 1).await?);
+    namespace.apply(TASKMANAGERS).await?;
+    let room = r#"{"status": {"allocatable": {"cpu": "1500m", "memory": "8Gi", "pods": "110"}}}"#;
+    cluster.kubectl(&["patch", "node", "small", "--subresource=status", "--type=merge", "-p", room]).await?;
+    namespace.apply(&QUICK.replace("{cooldown: 1s}", "{cooldown: 1s, clusterCapacity: true}")).await?;
+    let workload = "  workload: {apiVersion: apps/v1, kind: Deployment, name: taskmanagers}\n";
+    namespace.apply(&job.autoscaler("orders", workload)).await?;
+    let mut controller = Controller::start(&cluster, &namespace)?;
+    let said = until("one TaskManager more", PATIENCE, async || {
+        let deployment = object(&namespace, &["deployment", "taskmanagers"]).await?;
+        let status = object(&namespace, &["fas", "orders"]).await?["status"].clone();
+        ensure!(deployment["spec"]["replicas"] == 3, "{}: {status}", deployment["spec"]["replicas"]);
+        Ok(status)
+    })
+    .await;
+    let said = said.map_err(|error| error.context(controller.said().to_owned()))?;
+    ensure!(said.to_string().contains("ClusterCapacity"), "nothing tells why it is not five: {said}");
+    Ok(())
+}
