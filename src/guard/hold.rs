@@ -93,6 +93,13 @@ pub enum Hold {
         /// When.
         until: Timestamp,
     },
+    /// The job was stopped for this very size a while ago, and did not come up at it.
+    FailedBefore {
+        /// When it was tried.
+        tried: Timestamp,
+        /// When it may be tried again.
+        until: Timestamp,
+    },
     /// The job has grown for this load, and it brought nothing.
     BroughtNothing {
         /// When it was tried.
@@ -224,6 +231,7 @@ impl Hold {
             Self::HeapPressure { .. } => "HeapPressure",
             Self::NotWorthIt { .. } => "NotWorthIt",
             Self::EffectAwaited { .. } => "EffectAwaited",
+            Self::FailedBefore { .. } => "FailedBefore",
             Self::BroughtNothing { .. } => "BroughtNothing",
             Self::SlotsMissing { .. } => "SlotsMissing",
             Self::SlotsAwaited { .. } => "SlotsAwaited",
@@ -290,6 +298,12 @@ impl fmt::Display for Hold {
             }
             Self::EffectAwaited { until } => {
                 write!(f, "it has just grown for this load; what that brings is looked at at {until}")
+            }
+            Self::FailedBefore { tried, until } => {
+                write!(
+                    f,
+                    "the job was stopped for this size at {tried} and did not come up; again at {until}"
+                )
             }
             Self::BroughtNothing { tried } => {
                 write!(f, "it grew for this load at {tried}, and that brought nothing")

@@ -1,11 +1,12 @@
 //! Every reason against a plan, all of them at once.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::Hold;
-use crate::model::{Ledger, Rescale, Snapshot, Timestamp};
+use crate::model::{Ledger, Parallelism, Rescale, RescaleEnd, Snapshot, Timestamp, VertexId};
 use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step, way};
 use crate::policy::{MemoryState, Policy, Proposal, ScaleDirection};
 use crate::signals::{Signals, Trend};
@@ -22,6 +23,11 @@ const SAMPLE_STALE: Duration = Duration::from_secs(30);
 /// A rescale that brought less than this share of what was expected brought nothing (the Flink autoscaler's
 /// `scaling.effectiveness.threshold`).
 const BROUGHT_NOTHING: f64 = 0.1;
+
+/// What keeps a job from coming up at a size (memory, a quota, slots that others take) is mended in hours rather than minutes, and
+/// each try stops the job for minutes: the same is tried again after so long, then twice as long each time, up to a day.
+const FAILED_AGAIN_AFTER: Duration = Duration::from_mins(30);
+const FAILED_AGAIN_AT_MOST: Duration = Duration::from_hours(24);
 
 /// What brought nothing is not tried again until the load is this much higher, or lower.
 const OTHER_LOAD: f64 = 0.1;
@@ -89,6 +95,7 @@ pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<H
         conflict(context),
         paced(&made),
         scale_failed(&made.plan, context),
+        failed_before(&made.plan, context),
     ];
     let directed = match direction {
         Direction::Up => [
@@ -200,6 +207,22 @@ fn scale_failed(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
     (until > c.now).then_some(Hold::ScaleFailed { until })
 }
 
+/// The same sizes for which the job was stopped in vain, however often in a row.
+fn failed_before(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
+    let to: BTreeMap<VertexId, Parallelism> =
+        plan.changes.iter().map(|change| (change.vertex, change.to)).collect();
+    let same = c.ledger.rescales.iter().rev().filter(|rescale| rescale.to == to);
+    let in_vain = |rescale: &&Rescale| {
+        !rescale.reached.is_empty() && matches!(rescale.end, RescaleEnd::TimedOut | RescaleEnd::Failed)
+    };
+    let mut failed = same.take_while(in_vain);
+    let last = failed.next()?;
+    let before = u32::try_from(failed.count()).unwrap_or(u32::MAX);
+    let pause = FAILED_AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(before)).min(FAILED_AGAIN_AT_MOST);
+    let until = last.ended + pause;
+    (until > c.now).then_some(Hold::FailedBefore { tried: last.at, until })
+}
+
 fn clinging(made: &Made) -> Option<Hold> {
     let Scale { from, to, .. } = made.plan.scale.as_ref()?;
     Some(match made.clinging.as_ref()? {
@@ -305,10 +328,7 @@ fn not_worth_it(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Scheduler;
-    use std::collections::BTreeMap;
-
-    use crate::model::{Expectation, Memory, Parallelism, RescaleEnd};
+    use crate::model::{Expectation, Memory, Reached, Scheduler, Stage};
     use crate::plan;
     use crate::policy::hpa::SelectPolicy::Disabled;
     use crate::policy::testing::{Job, policy, rescale, unanswered, workload};
@@ -645,6 +665,42 @@ mod tests {
         for (cpu, expected) in [("100", &[][..]), ("1500m", &["QuotaSpent"]), ("0", &["QuotaSpent"])] {
             policy.spec.limits.quota = quota(cpu);
             assert_eq!(holds(&job, &policy), expected, "{cpu} cores for TaskManagers of one slot");
+        }
+    }
+
+    #[test]
+    fn a_size_at_which_the_job_did_not_come_up_is_not_tried_again_soon() {
+        use RescaleEnd::{Done, Failed, TimedOut};
+        let stopped = || vec![Reached { stage: Stage::RolledBack, at: Timestamp::from_millis(0) }];
+        // (ends of rescales to this size, the oldest first; minutes since the last; whether the job was stopped; same size; held)
+        for (ends, minutes, was_stopped, is_same, held) in [
+            (&[TimedOut][..], 29, true, true, true),
+            (&[TimedOut], 31, true, true, false),
+            (&[Failed], 29, true, true, true),
+            (&[TimedOut], 29, true, false, false),
+            (&[TimedOut], 29, false, true, false),
+            (&[Done], 29, true, true, false),
+            (&[TimedOut, Failed], 59, true, true, true),
+            (&[TimedOut, Failed], 61, true, true, false),
+            (&[TimedOut, Done, Failed], 31, true, true, false),
+            (&[TimedOut; 12], 23 * 60, true, true, true),
+            (&[TimedOut; 12], 25 * 60, true, true, false),
+        ] {
+            let mut job = short();
+            let policy = policy();
+            let (made, _) = plan::make(&job.proposal(&policy), &job.snapshot, &policy, &job.ledger, job.now);
+            let to = made.expect("it is short").plan.changes;
+            for &end in ends {
+                rescaled(&mut job, minutes * 60, end);
+                let last = job.ledger.rescales.back_mut().expect("just added");
+                last.to = to.iter().map(|change| (change.vertex, change.to)).collect();
+                if !is_same {
+                    last.to.values_mut().for_each(|size| *size = Parallelism::clamped(77));
+                }
+                last.reached = if was_stopped { stopped() } else { Vec::new() };
+            }
+            let expected = if held { &["FailedBefore"][..] } else { &[] };
+            assert_eq!(holds(&job, &policy), expected, "{ends:?}, {minutes} min, {was_stopped} {is_same}");
         }
     }
 

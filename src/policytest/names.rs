@@ -41,6 +41,8 @@ pub enum HeldFor {
     NotWorthIt,
     /// The job has just grown for this load; what that brings is looked at first.
     EffectAwaited,
+    /// The job was stopped for this very size a while ago, and did not come up at it.
+    FailedBefore,
     /// The job has grown for this load, and it brought nothing.
     BroughtNothing,
     /// There are too few slots.
@@ -98,6 +100,7 @@ impl From<&Hold> for HeldFor {
             Hold::HeapPressure { .. } => Self::HeapPressure,
             Hold::NotWorthIt { .. } => Self::NotWorthIt,
             Hold::EffectAwaited { .. } => Self::EffectAwaited,
+            Hold::FailedBefore { .. } => Self::FailedBefore,
             Hold::BroughtNothing { .. } => Self::BroughtNothing,
             Hold::SlotsMissing { .. } => Self::SlotsMissing,
             Hold::SlotsAwaited { .. } => Self::SlotsAwaited,

@@ -139,6 +139,7 @@ fn is_warning(hold: &Hold) -> bool {
     matches!(
         hold,
         Hold::NotObserved { .. }
+            | Hold::FailedBefore { .. }
             | Hold::BroughtNothing { .. }
             | Hold::SlotsMissing { .. }
             | Hold::QuotaSpent { .. }
