@@ -155,7 +155,7 @@ pub(super) fn of_text(schema: &Schema) -> Vec<Rule> {
 }
 
 /// What is said between fields of a `FlinkAutoscaler` that are not beside each other: a vertex without a bound of its own has
-/// the job's, which must not contradict the one that it has.
+/// the job's, which must not contradict the one that it has; and a job that is run again needs to be known by more than its id.
 pub(super) fn of_autoscaler() -> Vec<Rule> {
     let one = |own: &str, sign: &str, general: &str, message: &str| {
         let rule = format!(
@@ -177,6 +177,16 @@ pub(super) fn of_autoscaler() -> Vec<Rule> {
             "min",
             "a vertex's max must not be below spec.parallelism.min: raise it or give this vertex a min",
         ),
+        Rule::new(
+            "!has(self.mechanism) || self.mechanism != 'Savepoint' || has(self.savepoint)",
+            "Savepoint needs spec.savepoint, which says how the job is run again",
+        )
+        .at("mechanism"),
+        Rule::new(
+            "!has(self.savepoint) || !has(self.flink) || !has(self.flink.job) || !self.flink.job.matches('^[0-9a-fA-F]{32}$')",
+            "a job that is run again from a savepoint gets another id: name it by its name",
+        )
+        .at("flink.job"),
     ]
 }
 

@@ -65,6 +65,9 @@ async fn takes_what_files_may_hold() -> Result<()> {
         autoscaler("replicas: {min: ~, max: 3}"),
         autoscaler("parallelism: {max: 48}"),
         autoscaler(
+            "mechanism: Savepoint\n  savepoint: {jar: orders.jar}\n  flink: {url: 'http://x', job: orders}",
+        ),
+        autoscaler(
             "vertices: [{name: a, min: 4}, {name: 'b*', exclude: true}, {name: c, min: 2, max: 9, partitions: 12}]",
         ),
         autoscaler("workload: {apiVersion: apps/v1, kind: StatefulSet, name: tm}"),
@@ -187,6 +190,13 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
         (
             autoscaler("flink: {url: 'http://x', poll: 0d}"),
             "spec.flink.poll: Invalid value: \"0d\": must not be less than 1s",
+        ),
+        (autoscaler("mechanism: Savepoint"), "spec.mechanism: Invalid value: Savepoint needs spec.savepoint"),
+        (
+            autoscaler(
+                "savepoint: {jar: a.jar}\n  flink: {url: 'http://x', job: 5e92a1a4c0f2c8e1a4b1d1f1c0ffee00}",
+            ),
+            "spec.flink.job: Invalid value: a job that is run again from a savepoint gets another id",
         ),
         (autoscaler("workload: {kind: Deployment, name: x}"), "spec.workload.apiVersion: Required value"),
         (policy("rules: []"), "spec.rules"),
