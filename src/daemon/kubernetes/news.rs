@@ -60,8 +60,14 @@ impl Teller {
             Outcome::Applied => {
                 let graph = told.state.history.last().map(|snapshot| &*snapshot.graph);
                 let summary = Summary::of(told.decision, graph);
-                let note = format!("asked Flink for {}: {}", summary.sizes(), summary.because);
-                news.push(News::new(false, "Rescaling", action, note));
+                let because = &summary.because;
+                news.push(if let Some((from, to)) = summary.replicas {
+                    let note = format!("asked Kubernetes for {to} TaskManagers instead of {from}: {because}");
+                    News::new(false, "ScalingTaskManagers", "Scale", note)
+                } else {
+                    let note = format!("asked Flink for {}: {because}", summary.sizes());
+                    News::new(false, "Rescaling", action, note)
+                });
                 None
             }
             Outcome::RolledBack { detail } => {
@@ -154,7 +160,8 @@ fn is_warning(hold: &Hold) -> bool {
 mod tests {
     use super::*;
     use crate::decide::{Decision, VERSION, Verdict};
-    use crate::model::{Missed, MissedWhy, Observation, Rescale, RescaleEnd, Seconds};
+    use crate::model::{FlinkVersion, Missed, MissedWhy, Observation, Removes, Rescale, RescaleEnd, Seconds};
+    use crate::plan::{Assumptions, Direction, Plan, Scale, Way};
     use crate::policy::Policy;
     use crate::record::State;
 
@@ -162,21 +169,25 @@ mod tests {
         Timestamp::from_millis(second * 1000)
     }
 
+    fn decision(second: i64, plan: Option<Plan>, holds: &[Hold]) -> Decision {
+        Decision {
+            version: VERSION,
+            at: at(second),
+            job: None,
+            verdict: Verdict::Held { plan },
+            holds: holds.to_vec(),
+            limits: Vec::new(),
+            proposal: None,
+            signals: None,
+        }
+    }
+
     /// The reasons of the news of cycles: second, holds, outcome.
     fn told(cycles: &[(i64, &[Hold], Outcome)]) -> Vec<(i64, String)> {
         let (mut teller, policy, state) = (Teller::default(), Policy::default(), State::default());
         let mut reasons = Vec::new();
         for (second, holds, outcome) in cycles {
-            let decision = Decision {
-                version: VERSION,
-                at: at(*second),
-                job: None,
-                verdict: Verdict::Held { plan: None },
-                holds: holds.to_vec(),
-                limits: Vec::new(),
-                proposal: None,
-                signals: None,
-            };
+            let decision = decision(*second, None, holds);
             let told = Told { policy: &policy, decision: &decision, outcome, state: &state };
             reasons.extend(teller.news(&told).into_iter().map(|news| (*second, news.reason)));
         }
@@ -228,6 +239,35 @@ mod tests {
                 (200, "Rescaling")
             ]
         );
+    }
+
+    #[test]
+    fn another_number_of_taskmanagers_is_told_as_what_it_is() {
+        let scale = Scale { from: 1, to: 3, pods: Vec::new(), removes: Removes::LowestCost };
+        let plan = Plan {
+            direction: Direction::Up,
+            changes: Vec::new(),
+            slots_before: 2,
+            slots_after: 5,
+            replicas: Some(3),
+            scale: Some(scale),
+            way: Way::InPlace,
+            assumes: Assumptions {
+                job: "5e92a1a4c0f2c8e1a4b1d1f1c0ffee00".parse().expect("an id"),
+                version: FlinkVersion { major: 2, minor: 3, patch: 0 },
+                running_since: None,
+                slots: 5,
+            },
+            load: 700.0,
+            within_bounds_again: false,
+        };
+        let (policy, state) = (Policy::default(), State::default());
+        let decision = decision(0, Some(plan), &[]);
+        let told = Told { policy: &policy, decision: &decision, outcome: &Outcome::Applied, state: &state };
+        let news = Teller::default().news(&told);
+        let [News { reason, note, .. }] = &news[..] else { panic!("{news:?}") };
+        assert_eq!(reason, "ScalingTaskManagers");
+        assert!(note.starts_with("asked Kubernetes for 3 TaskManagers instead of 1"), "{note}");
     }
 
     #[test]
