@@ -167,7 +167,7 @@ fn taskmanagers_come_first_and_go_last() {
 
 #[test]
 fn a_busy_taskmanager_never_goes() {
-    // Before 1.19.3, a job's slots are spread: four slots of three TaskManagers are two, one and one.
+    // In a session cluster a job's slots may be spread: four slots of three TaskManagers are two, one and one.
     let workload = WorkloadScenario { spread: true, ..WorkloadScenario::default() };
     let story = Story::of(&scenario(threefold_and_back(), workload), policy(), 700);
     let last = story.last();
@@ -181,6 +181,15 @@ fn without_room_the_job_takes_what_there_is_and_more_is_asked_for_later() {
     for (what, workload, gives_up) in [
         ("no node", WorkloadScenario { room: Some(2), ..WorkloadScenario::default() }, 360..372),
         ("a quota", WorkloadScenario { quota: Some(2), ..WorkloadScenario::default() }, 90..102),
+        (
+            "a quota of a StatefulSet",
+            WorkloadScenario {
+                quota: Some(2),
+                kind: WorkloadKind::StatefulSet,
+                ..WorkloadScenario::default()
+            },
+            90..120,
+        ),
     ] {
         // Twice as much as what there is room for can take in.
         let load = Load::steps(&[(0, 500.0), (60, 2400.0)]);

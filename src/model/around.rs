@@ -115,6 +115,22 @@ pub struct Workload {
     pub scalable: Option<Scalable>,
 }
 
+impl Workload {
+    /// Whether Kubernetes has made no more pods of it for so long, though it has fewer than it is to have and nothing stands in
+    /// the way: a `StatefulSet` makes its next pod as soon as those before are ready, and when a quota refuses it, only
+    /// its Events tell. Of all others the object itself does ([`Scalable::refused`]).
+    pub fn has_stopped_short(&self, now: Timestamp, for_long: Duration) -> bool {
+        let of_it = self.scalable.as_ref().map(|scalable| scalable.removes);
+        let mut alive = self.pods.iter().filter(|pod| pod.is_alive());
+        let is_short = u32::try_from(alive.clone().count()).is_ok_and(|pods| pods < self.replicas);
+        let is_calm = |pod: &Pod| {
+            pod.ready
+                .is_some_and(|ready| ready.status == ReadyStatus::True && now.since(ready.since) >= for_long)
+        };
+        of_it == Some(Removes::HighestOrdinal) && is_short && alive.all(is_calm)
+    }
+}
+
 /// What is to be known of a workload to change its replicas.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

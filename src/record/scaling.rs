@@ -76,6 +76,11 @@ pub(super) fn follow(scaling: &mut Scaling, snapshot: &Snapshot, now: Timestamp)
     let (Some(growth), Some(slots)) = (&scaling.growth, snapshot.slots) else { return };
     let registered = growth.arrived(slots);
     let refused = workload.and_then(|workload| workload.scalable.as_ref()?.refused.clone());
+    let unmade = workload.filter(|workload| workload.has_stopped_short(now, REFUSED_FOR)).map(|workload| {
+        let (made, all) = (workload.observed, workload.replicas);
+        format!("{made} of {all} pods were made and no more for {REFUSED_FOR:?}: the Events of the StatefulSet say why")
+    });
+    let refused = refused.or(unmade);
     let is_over = now >= growth.until || refused.is_some() && growth.age(now) >= REFUSED_FOR;
     if !is_over {
         return;

@@ -74,7 +74,8 @@ pub struct WorkloadScenario {
     /// Pods that a quota lets be made. Without it, there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quota: Option<u32>,
-    /// Whether Flink spreads a job's slots over all TaskManagers, as before 1.19.3, instead of filling as few as it can.
+    /// Whether Flink spreads a job's slots over all TaskManagers, as session clusters may (seen on 2.3.0), instead of filling as
+    /// few as it can.
     pub spread: bool,
 }
 

@@ -164,7 +164,9 @@ impl Pods {
                 ..Pod::default()
             }
         };
-        let refused = self.scenario.quota.is_some_and(|quota| self.replicas > quota);
+        // A StatefulSet does not say it of itself.
+        let says_so = self.scenario.kind == WorkloadKind::Deployment;
+        let refused = says_so && self.scenario.quota.is_some_and(|quota| self.replicas > quota);
         Workload {
             at,
             replicas: self.replicas,
