@@ -42,7 +42,7 @@ async fn namespace() -> Result<Namespace> {
 }
 
 /// An overlay, put into a namespace whatever its own is, so that tests do not meet.
-async fn overlay(path: &str, namespace: &str) -> Result<String> {
+pub(super) async fn overlay(path: &str, namespace: &str) -> Result<String> {
     let text = run("kustomize", &["build", deploy(path).to_str().context("text")?]).await?;
     let documents = text.split("\n---\n").filter(|one| !one.contains("kind: CustomResourceDefinition"));
     // Its namespace is the test's, which is there already.
@@ -292,7 +292,7 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
 }
 
 /// Takes away what an overlay has put outside of its namespace.
-async fn remove(namespace: &Namespace) -> Result<()> {
+pub(super) async fn remove(namespace: &Namespace) -> Result<()> {
     for kind in ["clusterrolebinding", "clusterrole"] {
         for name in ["observe", "scale"] {
             for prefix in [namespace.name().to_owned(), format!("{}-tidegate", namespace.name())] {

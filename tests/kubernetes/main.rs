@@ -18,3 +18,6 @@ mod crd;
 mod deploy;
 mod doctor;
 mod hpa;
+mod sidecar;
+mod statefulset;
+mod story;

@@ -1,9 +1,11 @@
 //! `tidegate run --kubernetes` before a real API server and simulated jobs.
 
-mod bed;
+pub mod bed;
 mod conflicts;
 mod fleet;
 mod follows;
 mod leads;
 mod outages;
+mod replicas;
+mod rival;
 mod room;

@@ -1,17 +1,16 @@
-//! A Flink session cluster by Deployments, in a test's namespace.
+//! A Flink session cluster by Deployments, in a test's namespace: the manifests that users get, in small.
 
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
+use super::manifests::manifests;
 use super::{Forward, Namespace};
 use crate::testbed::install::{Installed, install};
 use crate::testbed::{Client, Job, until};
 
 /// How long a cluster may take to start or to notice something; loaded machines are slow, hung ones slower.
 const PATIENCE: Duration = Duration::from_mins(4);
-
-const MANIFESTS: &str = include_str!("flink.yaml");
 
 /// What kind of cluster to start.
 #[derive(Clone, Debug)]
@@ -24,14 +23,25 @@ pub struct Options {
     pub slots: usize,
     /// The processor time that each `TaskManager` requests; its limit is two cores.
     pub cpu: &'static str,
-    /// Configuration over that of `flink.yaml`: the adaptive scheduler, checkpoints every 5 s, metrics fetched every
-    /// second, restarts after one.
+    /// Configuration over that of `deploy/flink/base`, with checkpoints every 5 s.
     pub config: Vec<(String, String)>,
+    /// What is added to the JobManager's Deployment, as a strategic merge patch.
+    pub beside_jobmanager: Option<String>,
+    /// What gives the slots: `Deployment` or `StatefulSet`.
+    pub workload: &'static str,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { version: "2.3", taskmanagers: 2, slots: 2, cpu: "100m", config: Vec::new() }
+        Self {
+            version: "2.3",
+            taskmanagers: 2,
+            slots: 2,
+            cpu: "100m",
+            config: Vec::new(),
+            beside_jobmanager: None,
+            workload: "Deployment",
+        }
     }
 }
 
@@ -57,7 +67,9 @@ pub struct Flink<'a> {
 impl<'a> Flink<'a> {
     pub(super) async fn start(namespace: &'a Namespace, options: Options) -> Result<Self> {
         let installed = install(options.version)?;
-        namespace.apply(&manifests(namespace, &options)).await?;
+        for manifest in manifests(namespace, &options).await? {
+            namespace.apply(&manifest).await?;
+        }
         let forward = namespace.forward("svc/flink-jobmanager", 8081).await?;
         let client = Client::new(&forward.url())?;
         let flink = Self { namespace, options, installed, client, _forward: forward };
@@ -90,21 +102,4 @@ impl<'a> Flink<'a> {
         })
         .await
     }
-}
-
-fn manifests(namespace: &Namespace, options: &Options) -> String {
-    let config = options
-        .config
-        .iter()
-        .fold(String::new(), |lines, (key, value)| lines + &format!("    {key}: {value}\n"));
-    // Flink 1.20 reads the new name, too, but as the YAML that it then has to be.
-    let file = if options.version.starts_with("1.") { "flink-conf.yaml" } else { "config.yaml" };
-    MANIFESTS
-        .replace("    heartbeat.interval: 2000\n", &format!("    heartbeat.interval: 2000\n{config}"))
-        .replace("@CONFIG_FILE@", file)
-        .replace("@SLOTS@", &options.slots.to_string())
-        .replace("@TASKMANAGERS@", &options.taskmanagers.to_string())
-        .replace("@VERSION@", options.version)
-        .replace("@CPU@", options.cpu)
-        .replace("@FOLDER@", &namespace.shared_folder().to_string_lossy())
 }

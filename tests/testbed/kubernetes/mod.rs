@@ -8,6 +8,7 @@ mod access;
 mod cluster;
 mod flink;
 mod kubectl;
+mod manifests;
 mod namespace;
 mod node;
 mod not_run;

@@ -76,6 +76,11 @@ impl Namespace {
         self.run(arguments, "").await
     }
 
+    /// The same with something on its standard input.
+    pub async fn kubectl_on(&self, arguments: &[&str], input: &str) -> Result<String> {
+        self.run(arguments, input).await
+    }
+
     /// Applies manifests into this namespace, as `kubectl apply --server-side` does.
     pub async fn apply(&self, yaml: &str) -> Result<String> {
         self.run(&["apply", "--server-side", "-f", "-"], yaml).await
