@@ -17,7 +17,7 @@ async fn nothing_is_done_while_the_api_server_is_away_and_all_goes_on_when_it_is
     namespace.apply(QUICK).await?;
     job.proxy.set(Fault::Refuse).await?;
     namespace.apply(&job.autoscaler("orders", "")).await?;
-    let mut controller = Controller::start(&cluster, &namespace)?;
+    let mut controller = Controller::with(cluster.kubeconfig(), &namespace, &["-v"])?;
     controller.says("nothing usable from Flink").await?;
     cluster.stop()?;
     controller.says("the Lease cannot be renewed").await?;
@@ -32,6 +32,9 @@ async fn nothing_is_done_while_the_api_server_is_away_and_all_goes_on_when_it_is
     controller.says("this process leads").await?;
     controller.says(ASKED).await?;
     awaits(&namespace, "orders", "ScalingActive", "True", "ValidMetricFound").await?;
+    // Of the versions that the watches were at, the API server knows nothing more (410).
+    let expired = controller.said().contains("the watch has expired, and lists anew");
+    ensure!(expired, "no watch has expired:\n{}", controller.said);
     // What is changed now is followed: the watches are there again.
     namespace.kubectl(&["delete", "fas", "orders"]).await?;
     controller.says("stopped").await?;
