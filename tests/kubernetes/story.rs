@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
@@ -85,10 +85,11 @@ async fn says_what_it_would_do(namespace: &Namespace) -> Result<()> {
     ensure!(dry_run.contains("--dry-run"), "{dry_run}");
     namespace.apply(&dry_run).await?;
     namespace.apply(SHIPPED).await?;
-    until("three TaskManagers to be recommended", PATIENCE, async || {
+    until("more TaskManagers to be recommended", PATIENCE, async || {
         let status = object(namespace, &["fas", "flink"]).await?["status"].clone();
         let replicas = |size: &str| status[size]["replicas"].as_u64();
-        ensure!((replicas("current"), replicas("recommended")) == (Some(2), Some(3)), "{status}");
+        // Its minimum is three; the CPU that Java takes while it starts may ask for more.
+        ensure!(replicas("current") == Some(2) && replicas("recommended") >= Some(3), "{status}");
         ensure!(status["lastDecision"]["outcome"] == "Recommended", "{status}");
         Ok(())
     })
@@ -98,7 +99,11 @@ async fn says_what_it_would_do(namespace: &Namespace) -> Result<()> {
     let heading = lines.next().unwrap_or_default().join(" ");
     ensure!(heading == "NAME JOB MODE CURRENT RECOMMENDED MIN MAX PARALLELISM READY AGE", "{shown}");
     let row = lines.next().unwrap_or_default();
-    ensure!(row.starts_with(&["flink", "chain", "Auto", "2", "3", "3", "10", "1/2/1/1"]), "{shown}");
+    let [name, job, mode, current, recommended, min, max, sizes, ..] = row[..] else { bail!("{shown}") };
+    ensure!(
+        [name, job, mode, current, min, max, sizes] == ["flink", "chain", "Auto", "2", "3", "10", "1/2/1/1"]
+    );
+    ensure!((3..=10).contains(&recommended.parse::<u32>()?), "{shown}");
 
     let client = namespace.client_of("tidegate").await?;
     let deployments: Api<Deployment> = Api::namespaced(client, namespace.name());
