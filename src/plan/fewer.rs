@@ -118,9 +118,10 @@ impl Maker<'_> {
                 // Nothing is known of what it needs: it keeps what it has.
                 let Some(needs) = self.ledger.needs.get(&self.vertex(index).id) else { return want.current };
                 let most = needs.most_since(self.now - window);
-                if most.is_none() {
-                    window_until = window_until.max(Some(needs.since + window));
-                }
+                // Where nothing was needed within a window that has passed, nothing is known of it any more, and nothing is
+                // waited for: a source's need is known only while records wait.
+                let until = Some(needs.since + window).filter(|&until| most.is_none() && until > self.now);
+                window_until = window_until.max(until);
                 let (least, largest) = self.bounds[index];
                 most.map_or(want.current, |most| most.min(largest).max(least).max(want.current))
             })
@@ -149,5 +150,32 @@ impl Maker<'_> {
         let events: Vec<_> = self.ledger.scaling.changes.iter().map(event).collect();
         let floor = hpa::floor(replicas, &events, &rules, self.now).max(kept);
         (floor, (floor > kept).then_some(LimitedBy::ScaleDownLimit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::slots;
+    use super::*;
+    use crate::model::{Need, NeedWindow, Removes, Slots};
+    use crate::policy::testing::{Job, policy, workload};
+
+    /// Three of five TaskManagers are enough; the need of the source was known so many seconds ago, and is no more.
+    #[test]
+    fn a_need_that_is_known_no_more_is_waited_for_no_longer_than_its_window() {
+        for (ago, left) in [(10, Some(50)), (59, Some(1)), (60, None), (4000, None)] {
+            let mut job = Job::chain(&[(1, 0.0), (3, 0.004), (1, 0.001)]).arriving(500.0);
+            let scalable = Scalable { removes: Removes::LowestCost, refused: None, registered: None };
+            job.snapshot.slots = Some(Slots { available: 2, ..slots(5, 5) });
+            job.snapshot.around.workload = Some(Workload { scalable: Some(scalable), ..workload(5, 1000) });
+            let (source, policy) = (job.snapshot.graph.vertices()[0].id, policy());
+            let known = Need { at: job.now - Duration::from_secs(ago), wanted: Parallelism::clamped(1) };
+            job.ledger.needs.clear();
+            job.ledger.needs.insert(source, NeedWindow::new(known));
+            let made = fewer(&job.proposal(&policy), &job.snapshot, &policy, &job.ledger, None, job.now);
+            let made = made.expect("there are more than are needed");
+            let waits = made.window_until.map(|until| until.since(job.now).as_secs());
+            assert_eq!((made.plan.replicas, waits), (Some(3), left), "{ago} s ago");
+        }
     }
 }
