@@ -190,3 +190,43 @@ fn shows_what_comes_with_the_program() {
         (Some(2), "tidegate: error: no built-in policy \"cautios\"; did you mean `cautious`?\n")
     );
 }
+
+#[test]
+fn lint_says_what_promtool_says_of_a_query_and_nothing_without_promtool() {
+    let (dir, file) = written(
+        "queries.yaml",
+        r#"
+apiVersion: tidegate.dev/v1alpha1
+kind: ScalingPolicy
+metadata: {name: own}
+spec:
+  rules:
+  - prometheus: {query: 'sum(lag{job="${job}"}) by job', target: {type: Value, value: "1"}}
+  - prometheus: {query: 'sum(lag{job="${job}"})', target: {type: Value, value: "1"}}
+  - prometheus:
+      query: |
+        sum(lag)
+          by job
+      target: {type: Value, value: "1"}
+"#,
+    );
+    let lint = run(&["policy", "lint", &file]);
+    let out = text(&lint.stdout);
+    assert_eq!(lint.status.code(), Some(2), "{out}");
+    let lines: Vec<&str> = out.lines().collect();
+    let says = [
+        ":7:52: error: spec.rules[0].prometheus.query: promtool says: 1:27: parse error: unexpected identifier",
+        ": error: spec.rules[2].prometheus.query: promtool says: 2:6: parse error: ",
+        "1 file: 2 errors, 0 warnings",
+    ];
+    assert_eq!(lines.len(), says.len(), "{out}");
+    assert!(lines.iter().zip(says).all(|(line, says)| line.contains(says)), "{out}");
+    assert!(lines[1].contains("queries.yaml:10:") || lines[1].contains("queries.yaml:11:"), "{out}");
+
+    let mut without = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let lint = without.env("PATH", dir.path()).args(["policy", "lint", &file]).output().expect("it starts");
+    assert_eq!(
+        (lint.status.code(), text(&lint.stdout)),
+        (Some(0), "1 file: 0 errors, 0 warnings\n".to_owned())
+    );
+}

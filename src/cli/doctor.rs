@@ -11,13 +11,13 @@ use super::exit::{Exit, Failure, OrExit as _, end};
 use super::files;
 use super::output::{Column, Show, Table};
 use super::run::runtime;
-use crate::daemon::kubernetes::{Eyes, examine};
+use crate::daemon::kubernetes::{Eyes, Seen, examine};
 use crate::daemon::{clock, full_name};
 use crate::observe::flink::{Checkup, FlinkClient, findings};
 use crate::observe::kubernetes::{self, Named};
 use crate::observe::prometheus::{self, Whose};
 use crate::observe::{Finding, Weight};
-use crate::policy::{FlinkRef, Mechanism, Mode, Policy, PrometheusRef, Span};
+use crate::policy::{AutoscalerSpec, FlinkRef, Mechanism, Mode, Policy, PrometheusRef, Span};
 
 /// Say what in a cluster's settings gets in the way of scaling, what it costs, and the line that mends it
 ///
@@ -50,7 +50,8 @@ pub(super) struct Args {
     policy_dir: Option<PathBuf>,
     #[command(flatten)]
     prometheus: PrometheusArgs,
-    /// Look at the Kubernetes that KUBECONFIG or the pod names, too, and at the workloads that FlinkAutoscalers name there
+    /// Look at the Kubernetes that KUBECONFIG or the pod names, too, and at the workloads that FlinkAutoscalers name there; without
+    /// --flink and --config at the Flinks that they name as well
     #[arg(long)]
     kubernetes: bool,
     /// The namespace of the jobs; that of the pod, or of the kubeconfig's context, unless told otherwise
@@ -124,6 +125,19 @@ struct Patient {
     by_savepoint: bool,
 }
 
+impl Patient {
+    /// Of an autoscaler in Kubernetes, whose policy may be an object as well, and is not looked at.
+    fn of(name: String, spec: AutoscalerSpec, server: Option<&PrometheusRef>) -> Self {
+        let by_savepoint = is_by_savepoint(&spec);
+        let prometheus = spec.prometheus.or_else(|| server.cloned());
+        Self { name, flink: spec.flink, prometheus, whose: Whose::default(), policy: None, by_savepoint }
+    }
+}
+
+fn is_by_savepoint(spec: &AutoscalerSpec) -> bool {
+    spec.savepoint.is_some() && spec.mechanism != Mechanism::InPlace
+}
+
 /// What is to be looked at.
 struct Rounds {
     patients: Vec<Patient>,
@@ -132,7 +146,8 @@ struct Rounds {
 
 pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let output = args.output.output;
-    let Rounds { patients, kubernetes } = rounds(args)?;
+    let server = args.prometheus.server();
+    let Rounds { mut patients, kubernetes } = rounds(args)?;
     let runtime = runtime()?;
     let mut exit = Exit::Done;
     // What cannot be reached does not keep the rest from being looked at.
@@ -154,7 +169,19 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         output.print_next(&mut io::stdout().lock(), &examined).or_exit(Exit::Failed)
     };
     if let Some((eyes, named)) = kubernetes {
-        tell(runtime.block_on(cluster(eyes, named)))?;
+        let is_all = patients.is_empty();
+        match runtime.block_on(cluster(eyes, named)) {
+            Ok((examined, found)) => {
+                tell(Ok(examined))?;
+                for (name, spec) in found.into_iter().filter(|_| is_all) {
+                    match spec.map(|spec| Patient::of(name.clone(), spec, server.as_ref())) {
+                        Ok(patient) => patients.push(patient),
+                        Err(why) => tell(Err(anyhow!("{name}: {why}")).or_exit(Exit::Unreachable))?,
+                    }
+                }
+            }
+            Err(failure) => tell(Err(failure))?,
+        }
     }
     for patient in patients {
         tell(runtime.block_on(flink(patient)))?;
@@ -162,11 +189,15 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     away.map_or(Ok(exit), Err)
 }
 
-async fn cluster(eyes: Eyes, named: Vec<Named>) -> Result<Examined, Failure> {
+/// The autoscalers of a cluster, by name.
+type Found = Vec<(String, Result<AutoscalerSpec, String>)>;
+
+async fn cluster(eyes: Eyes, named: Vec<Named>) -> Result<(Examined, Found), Failure> {
     let seen = examine(eyes, named).await.or_exit(Exit::Usage)?;
-    let seen = seen.map_err(|why| anyhow!(why)).or_exit(Exit::Unreachable)?;
-    let findings = kubernetes::findings(&seen);
-    Ok(Examined { name: seen.namespace, what: "Kubernetes", version: seen.version, findings })
+    let Seen { checkup, autoscalers } = seen.map_err(|why| anyhow!(why)).or_exit(Exit::Unreachable)?;
+    let findings = kubernetes::findings(&checkup);
+    let (name, version) = (checkup.namespace, checkup.version);
+    Ok((Examined { name, what: "Kubernetes", version, findings }, autoscalers))
 }
 
 async fn flink(patient: Patient) -> Result<Examined, Failure> {
@@ -211,9 +242,9 @@ fn rounds(args: Args) -> Result<Rounds, Failure> {
             let name = full_name(&one);
             let whose = Whose::of(&one.spec, &one.name, one.namespace.as_deref());
             let acts = one.policy.mode == Mode::Auto;
+            let by_savepoint = is_by_savepoint(&one.spec);
             named.extend(one.spec.workload.map(|workload| Named { autoscaler: one.name, workload, acts }));
             let prometheus = one.spec.prometheus.or_else(|| prometheus.clone());
-            let by_savepoint = one.spec.savepoint.is_some() && one.spec.mechanism != Mechanism::InPlace;
             patients.push(Patient {
                 name,
                 flink: one.spec.flink,

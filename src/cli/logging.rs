@@ -3,10 +3,19 @@
 use std::io::{self, IsTerminal as _};
 
 use clap::{ArgAction, ValueEnum};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::format::{JsonFields, debug_fn};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt, registry};
 
 use super::exit::{Exit, Failure, OrExit as _};
+use crate::daemon::TRACE_ID;
+
+mod json;
+mod otlp;
+
+pub(super) use otlp::TracesArgs;
 
 /// What is logged, and how.
 #[derive(Clone, Debug, clap::Args)]
@@ -39,20 +48,31 @@ enum LogFormat {
     Json,
 }
 
-/// Starts logging; `stays` for a command that is watched by its log.
-pub(super) fn start(args: &LoggingArgs, stays: bool) -> Result<(), Failure> {
-    let builder = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_env_filter(filter(args, stays)?)
-        .with_span_events(FmtSpan::NONE)
-        .with_target(args.verbose > 0);
-    match args.log_format {
-        LogFormat::Text => builder.with_ansi(io::stderr().is_terminal()).init(),
-        LogFormat::Json => {
-            builder.json().flatten_event(true).with_current_span(true).with_span_list(false).init();
+/// Starts logging, and sending traces, which goes on until what is returned is dropped. `daemon` are the arguments of a command
+/// that is watched by its log.
+pub(super) fn start(
+    args: &LoggingArgs,
+    daemon: Option<&TracesArgs>,
+) -> Result<Option<otlp::Sending>, Failure> {
+    let (traces, sending) = daemon.map(otlp::start).transpose()?.flatten().unzip();
+    let logs = fmt::layer().with_writer(io::stderr).with_target(args.verbose > 0);
+    let logs = match args.log_format {
+        // A trace id is for programs.
+        LogFormat::Text => {
+            let fields = debug_fn(|writer, field, value| match field.name() {
+                TRACE_ID => Ok(()),
+                "message" => write!(writer, "{value:?}"),
+                name => write!(writer, "{name}={value:?}"),
+            });
+            logs.fmt_fields(fields.delimited(" ")).with_ansi(io::stderr().is_terminal()).boxed()
         }
-    }
-    Ok(())
+        LogFormat::Json => logs
+            .fmt_fields(JsonFields::new())
+            .event_format(json::OneObject { with_target: args.verbose > 0 })
+            .boxed(),
+    };
+    registry().with(filter(args, daemon.is_some())?).with(logs).with(traces).init();
+    Ok(sending)
 }
 
 fn filter(args: &LoggingArgs, stays: bool) -> Result<EnvFilter, Failure> {

@@ -76,7 +76,7 @@ pub fn main() -> Exit {
 
 impl Cli {
     fn run(self) -> Result<Exit, Failure> {
-        logging::start(&self.logging, self.command.stays())?;
+        let _sending = logging::start(&self.logging, self.command.stays())?;
         match self.command {
             Command::Demo(args) => demo::run(&args),
             Command::Simulate(args) => simulate::run(&args),
@@ -96,9 +96,9 @@ impl Cli {
 }
 
 impl Command {
-    /// Whether it stays and is watched by its log; the others only print their result.
-    fn stays(&self) -> bool {
-        matches!(self, Self::Run(_))
+    /// Where it stays and is watched by its log and its traces; the others only print their result.
+    fn stays(&self) -> Option<&logging::TracesArgs> {
+        if let Self::Run(args) = self { Some(&args.traces) } else { None }
     }
 }
 

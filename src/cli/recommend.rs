@@ -95,7 +95,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
     let results = runtime()?.block_on(async {
         let mut tasks = JoinSet::new();
         for (index, watch) in jobs.into_iter().enumerate() {
-            tasks.spawn(async move { (index, watch.run(length).await) });
+            tasks.spawn(async move { (index, Box::pin(watch.run(length)).await) });
         }
         let mut results = tasks.join_all().await;
         results.sort_by_key(|(index, _)| *index);
@@ -190,6 +190,9 @@ impl Watch {
                 }
             };
             let Ok(observation) = timeout_at(until.max(next), observation).await else { break };
+            if let Some(queries) = &mut queries {
+                queries.heed(&observation);
+            }
             if let (Observation::Missed(missed), None) = (&observation, &last) {
                 return Err(not_there(missed));
             }

@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::args::{PrometheusArgs, StateArgs};
 use super::exit::{Exit, Failure, OrExit as _};
 use super::files;
+use super::logging::TracesArgs;
 use crate::daemon::journal_file::Keep;
 use crate::daemon::kubernetes::{self, ControllerError, Scope};
 use crate::daemon::store::StoreError;
@@ -53,6 +54,8 @@ pub(super) struct Args {
     listen: Option<SocketAddr>,
     #[command(flatten)]
     prometheus: PrometheusArgs,
+    #[command(flatten)]
+    pub(super) traces: TracesArgs,
     /// Decide and say so only, whatever the files or the objects say
     #[arg(long)]
     dry_run: bool,

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Duration, Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span, error_span, info, info_span, warn};
 
 use super::clock;
 use super::journal_file::JournalFile;
@@ -13,6 +14,7 @@ use super::keep::{KeepError, Keeper};
 use super::metrics::Metrics;
 use super::pace::Pace;
 use super::report::{Report, Trouble};
+use super::trace::TraceIds;
 use super::workload::Workload;
 use crate::act;
 use crate::decide::Decision;
@@ -48,6 +50,8 @@ pub(super) struct Job {
     /// Who is told of each cycle.
     pub(super) listener: Option<Listener>,
     pub(super) journal: Option<JournalFile>,
+    /// Ids for its cycles.
+    pub(super) traces: TraceIds,
     /// The first poll comes this long after the start, so that many jobs are not polled at one moment.
     pub(super) delay: Duration,
 }
@@ -93,37 +97,40 @@ impl Job {
         let (mut staged, mut fenced) = (next, false);
         while !fenced {
             // Between two runs of the job there is nothing to observe, and every second counts.
-            if let Some(went_on) = self.resubmit(&mut stop).await {
-                let Some(synced) = went_on else { break };
-                (fenced, next) = (synced, Instant::now());
-                continue;
+            if self.state.resubmitting().is_some() {
+                let span = self.span();
+                if let Some(went_on) = self.resubmit(&mut stop).instrument(span).await {
+                    let Some(synced) = went_on else { break };
+                    (fenced, next) = (synced, Instant::now());
+                    continue;
+                }
             }
-            let mut observation = tokio::select! {
+            tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
-                observation = async {
-                    sleep_until(next).await;
-                    next = Instant::now();
-                    let poll = self.poller.observe(clock::now);
-                    match &mut self.queries {
-                        Some(queries) => queries.beside(poll, clock::now).await,
-                        None => poll.await,
-                    }
-                } => observation,
+                () = sleep_until(next) => next = Instant::now(),
+            }
+            let span = self.span();
+            let observation = tokio::select! {
+                biased;
+                _ = stop.wait_for(|stop| *stop) => break,
+                observation = self.observe().instrument(info_span!(parent: &span, "observe")) => observation,
             };
             self.metrics.polled(next.elapsed());
             next += pace.after(&observation);
-            if let Some(workload) = &mut self.workload {
-                workload.look(&mut observation, &mut self.poller);
-            }
-            let was_under_way = self.state.ledger.attempt.is_some();
-            let acted = self.cycle(&observation, &mut report, &mut journal_trouble).await;
-            if acted || was_under_way != self.state.ledger.attempt.is_some() {
-                fenced = self.sync().await;
-            } else if staged.elapsed() >= self.keeper.every() {
-                staged = Instant::now();
-                fenced = self.stage().await;
-            }
+            let rest = async {
+                let was_under_way = self.state.ledger.attempt.is_some();
+                let acted = self.cycle(&observation, &mut report, &mut journal_trouble).await;
+                if acted || was_under_way != self.state.ledger.attempt.is_some() {
+                    self.sync().await
+                } else if staged.elapsed() >= self.keeper.every() {
+                    staged = Instant::now();
+                    self.stage().await
+                } else {
+                    false
+                }
+            };
+            fenced = rest.instrument(span).await;
         }
         // In a directory, the states of all jobs are committed when all have stopped.
         if !fenced {
@@ -133,12 +140,36 @@ impl Job {
         Ended { state: self.state, keeper: self.keeper, fenced }
     }
 
+    /// What all that is said and done in one cycle is within. No log is too terse for it: a warning is to be told apart, too.
+    fn span(&self) -> Span {
+        let job = self.state.history.last().map(|snapshot| snapshot.name.as_str());
+        error_span!("cycle", job, trace_id = %self.traces.next(), outcome = Empty)
+    }
+
+    /// The job, and beside it what its policy asks elsewhere.
+    async fn observe(&mut self) -> Observation {
+        let poll = self.poller.observe(clock::now);
+        let mut observation = match &mut self.queries {
+            Some(queries) => queries.beside(poll, clock::now).await,
+            None => poll.await,
+        };
+        if let Some(workload) = &mut self.workload {
+            workload.look(&mut observation, &mut self.poller);
+        }
+        if let Some(queries) = &mut self.queries {
+            queries.heed(&observation);
+        }
+        observation
+    }
+
     /// Decides and does; true when Flink was asked for something.
     async fn cycle(&mut self, observation: &Observation, report: &mut Report, trouble: &mut Trouble) -> bool {
         let at = clock::now();
         let decision = self.state.cycle(observation, &self.policy, at);
         self.poller.want_taskmanagers(decision.wants_taskmanagers());
-        let Done { begun, outcome, ended } = self.act(&decision, observation).await;
+        let acting = info_span!("act");
+        let Done { begun, outcome, ended } = self.act(&decision, observation).instrument(acting).await;
+        Span::current().record("outcome", outcome.kind());
         let graph = self.state.history.last().map(|snapshot| &*snapshot.graph);
         report.cycle(observation, &Summary::of(&decision, graph), &outcome);
         let cycle = Cycle { at, observation, decision: &decision, begun, outcome: &outcome, ended };

@@ -17,6 +17,9 @@ mod report;
 mod resubmit;
 mod run;
 pub mod store;
+mod trace;
 mod workload;
+
+pub(crate) use trace::TRACE_ID;
 
 pub use run::{Options, RunError, full_name, run};

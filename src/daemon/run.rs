@@ -10,7 +10,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Duration, MissedTickBehavior, interval};
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, error_span, info, warn};
 
 use super::clients::Clients;
 use super::clock;
@@ -22,6 +22,7 @@ use super::kubernetes::connect;
 use super::metrics::Metrics;
 use super::report::Trouble;
 use super::store::{Store, StoreError};
+use super::trace::TraceIds;
 use super::workload::{Reach, Workload};
 use crate::act;
 use crate::config::{Autoscaler, Config};
@@ -124,7 +125,7 @@ pub async fn run(config: Config, options: &Options, stop: impl Future<Output = (
     let (stopping, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     for job in jobs(config, options, &store, &metrics, &reach)? {
-        let span = info_span!("job", autoscaler = job.name);
+        let span = error_span!("job", autoscaler = job.name);
         tasks.spawn(job.run(stopped.clone()).instrument(span));
     }
     health.ready();
@@ -220,6 +221,7 @@ fn jobs(
             hastener: act::Hastener::default(),
             program: act::Program::of(&spec),
             trouble: Trouble::default(),
+            traces: TraceIds::default(),
             keeper: Keeper::Directory(Arc::clone(store)),
             metrics: Arc::clone(metrics),
             listener: None,

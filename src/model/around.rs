@@ -24,6 +24,9 @@ pub struct Around {
     /// What the TaskManagers use of their memory, when it was last read: about once a minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Box<Memory>>,
+    /// What the pods use of the CPU by Prometheus, where the metrics API of Kubernetes does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Box<Cpu>>,
     /// The last answers to the queries of the policy, by query.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub queries: BTreeMap<String, Answer>,
@@ -32,11 +35,12 @@ pub struct Around {
 impl Around {
     /// Whether nothing was asked.
     pub fn is_empty(&self) -> bool {
-        let Self { workload, workload_unseen, room, memory, queries } = self;
+        let Self { workload, workload_unseen, room, memory, cpu, queries } = self;
         workload.is_none()
             && workload_unseen.is_none()
             && room.is_none()
             && memory.is_none()
+            && cpu.is_none()
             && queries.is_empty()
     }
 }
@@ -293,4 +297,41 @@ pub struct Answer {
     pub at: Timestamp,
     /// The value of each series, or one line on why there is none.
     pub values: Result<Vec<f64>, String>,
+}
+
+/// What the pods use of the CPU, as Prometheus has it. Amounts are in thousandths of a core.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cpu {
+    /// When it was answered, by Tidegate's clock.
+    pub at: Timestamp,
+    /// What was answered, or one line on why nothing was.
+    pub told: Result<CpuTold, String>,
+}
+
+/// What Prometheus has of the CPU; empty is what it has not.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct CpuTold {
+    /// By cAdvisor and kube-state-metrics: the containers of the workload's pods.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<ContainerCpu>,
+    /// By Flink's own reporter: what each TaskManager uses that runs the job.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cores: Vec<i64>,
+    /// By the same: the share that this is of the cores that the TaskManager's JVM sees, in thousandths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub shares: Vec<i64>,
+}
+
+/// What a container uses and requests of the CPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerCpu {
+    /// Its pod.
+    pub pod: String,
+    /// Its name.
+    pub container: String,
+    /// What it uses and requests.
+    pub cpu: Amount,
 }

@@ -15,8 +15,8 @@ mod time;
 mod units;
 
 pub use around::{
-    Amount, Answer, Around, Container, Memory, MemoryPools, Phase, Pod, Ready, ReadyStatus, Registered,
-    Removes, Room, Scalable, TaskManager, Workload,
+    Amount, Answer, Around, Container, ContainerCpu, Cpu, CpuTold, Memory, MemoryPools, Phase, Pod, Ready,
+    ReadyStatus, Registered, Removes, Room, Scalable, TaskManager, Workload,
 };
 pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, TriggerId, VertexId};

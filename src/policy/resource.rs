@@ -6,11 +6,11 @@ use super::said::{Asked, Context, Silence};
 use super::{Resource, ResourceName, ResourceTarget};
 use crate::model::{Amount, Container, Pod};
 
+mod cpu;
+
 /// What the rule asks for.
 pub(super) fn propose(rule: &Resource, context: &Context<'_>) -> Asked {
-    let workload = context.snapshot.around.workload.as_ref().ok_or(Silence::NotAsked)?;
-    context.check_fresh(workload.at)?;
-    let pods: Vec<hpa::Pod> = workload.pods.iter().map(|pod| of_pod(pod, rule)).collect();
+    let pods = pods(rule, context)?;
     let source =
         if rule.container.is_some() { hpa::Source::ContainerResource } else { hpa::Source::Resource };
     let cpu = (rule.name == ResourceName::Cpu).then(Timing::default);
@@ -22,6 +22,26 @@ pub(super) fn propose(rule: &Resource, context: &Context<'_>) -> Asked {
         }
     };
     replicas::ask(&Metric::Measured { source, ask }, context)
+}
+
+/// The pods of the workload with what the metrics API says of them; with what Prometheus says where that says nothing.
+fn pods(rule: &Resource, context: &Context<'_>) -> Result<Vec<hpa::Pod>, Silence> {
+    let around = &context.snapshot.around;
+    let workload = around.workload.as_ref();
+    if let Some(workload) = workload {
+        context.check_fresh(workload.at)?;
+    }
+    let pods = workload.map(|workload| &workload.pods[..]);
+    let is_measured = pods.is_some_and(|pods| pods.iter().any(|pod| pod.measured.is_some()));
+    match (&around.cpu, pods) {
+        (Some(cpu), pods) if !is_measured && rule.name == ResourceName::Cpu => {
+            context.check_fresh(cpu.at)?;
+            let told = cpu.told.as_ref().map_err(|detail| Silence::Failed { detail: detail.clone() })?;
+            cpu::pods(told, pods, rule, cpu.at)
+        }
+        (_, Some(pods)) => Ok(pods.iter().map(|pod| of_pod(pod, rule)).collect()),
+        (_, None) => Err(Silence::NotAsked),
+    }
 }
 
 fn of_pod(pod: &Pod, rule: &Resource) -> hpa::Pod {

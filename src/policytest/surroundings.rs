@@ -83,6 +83,7 @@ impl Surroundings {
             room: None,
             memory: (self.heap.is_some() || self.gc.is_some())
                 .then(|| Box::new(self.taskmanager_memory(now))),
+            cpu: None,
             queries: self.queries.iter().map(|(query, value)| (query.clone(), answer(*value))).collect(),
         }
     }

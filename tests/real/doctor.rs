@@ -1,9 +1,12 @@
 //! `tidegate doctor` on real clusters: one in which nothing prevents scaling, and one in which much does.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde_json::Value;
 use tidegate::config::{Library, Source, load};
 use tidegate::observe::prometheus::{Whose, findings};
@@ -15,15 +18,11 @@ use crate::testbed::{Flink, Job, Options, Prometheus};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The exit code, and what was found.
-async fn doctor(url: &str) -> Result<(Option<i32>, Vec<String>)> {
-    let url = url.to_owned();
-    let output = tokio::task::spawn_blocking(move || {
-        Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .args(["doctor", "--flink", &url, "--timeout", "5s", "-o", "json"])
-            .output()
-    })
-    .await??;
+/// The exit code, and what was found; or what was said on stderr.
+async fn doctor(url: &str, more: &[&str]) -> Result<(Option<i32>, Vec<String>)> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command.args(["doctor", "--flink", url, "--timeout", "5s", "-o", "json"]).args(more);
+    let output = tokio::task::spawn_blocking(move || command.output()).await??;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let Ok(examined) = serde_json::from_slice::<Value>(&output.stdout) else {
         return Ok((output.status.code(), vec![said]));
@@ -39,8 +38,10 @@ async fn finds_what_prevents_scaling_and_nothing_where_nothing_does() -> Result<
     let topic = good.topic("orders")?;
     let job = good.submit(&Job::chain(&topic)).await?;
     good.client().running_at(&job, PATIENCE, &[("parse", 1)]).await?;
-    let (exit, found) = doctor(good.url()).await?;
+    let (exit, found) = doctor(good.url(), &["--job", "chain"]).await?;
     ensure!(exit == Some(0) && found == ["FullBuffers", "AlignedCheckpoints"], "{exit:?} {found:?}");
+    let (exit, found) = doctor(good.url(), &["--job", "ordres"]).await?;
+    ensure!(exit == Some(1) && found == ["NoSuchJob", "FullBuffers"], "{exit:?} {found:?}");
     drop(good);
 
     let options = Options { taskmanagers: 1, slots: 1, ..Options::default() }
@@ -51,14 +52,14 @@ async fn finds_what_prevents_scaling_and_nothing_where_nothing_does() -> Result<
     let topic = bad.topic("orders")?;
     let job = bad.submit(&Job::chain(&topic)).await?;
     bad.client().running_at(&job, PATIENCE, &[("parse", 1)]).await?;
-    let (exit, found) = doctor(bad.url()).await?;
+    let (exit, found) = doctor(bad.url(), &[]).await?;
     for what in ["Scheduler", "NoCheckpoints", "MetricsOld", "NoFreeSlots", "NoReporter"] {
         ensure!(found.iter().any(|found| found == what), "{what} in {found:?}");
     }
     ensure!(exit == Some(1), "{exit:?}");
     let gone = bad.url().to_owned();
     drop(bad);
-    let (exit, said) = doctor(&gone).await?;
+    let (exit, said) = doctor(&gone, &[]).await?;
     ensure!(exit == Some(3) && said[0].contains("connection refused"), "{exit:?} {said:?}");
     Ok(())
 }
@@ -110,6 +111,20 @@ spec:
     ensure!(found[1].found.contains("parse error"), "in the server's own words: {found:#?}");
     ensure!(look(None).await[0].what == "NoPrometheus");
 
+    // The same mistake is told by `policy lint`, with its place.
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("orders.yaml");
+    std::fs::write(&file, CONFIG)?;
+    let mut lint = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    lint.args(["policy", "lint", "--prometheus", &prometheus.url()]).arg(&file).env("PATH", folder.path());
+    let output = tokio::task::spawn_blocking(move || lint.output()).await??;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let errors: Vec<&str> = said.lines().filter(|line| line.contains(": error: ")).collect();
+    ensure!(output.status.code() == Some(2) && errors.len() == 1, "{said}");
+    let place = ":14:37: error: spec.rules[2].prometheus.query: Prometheus http://";
+    ensure!(errors[0].contains(place) && errors[0].contains("says: bad_data: "), "{said}");
+    ensure!(errors[0].contains("1:10: parse error: expected type range vector"), "{said}");
+
     let page = web_page().await?;
     let gone = prometheus.url();
     drop(prometheus);
@@ -118,11 +133,59 @@ spec:
         ensure!(found.len() == 1 && found[0].what == "PrometheusUnusable", "{found:#?}");
         ensure!(found[0].found.contains(said) && !found[0].found.contains('\n'), "{found:#?}");
     }
-    let (exit, said) = doctor(&page).await?;
+    let (exit, said) = doctor(&page, &[]).await?;
     let said = said.join("");
     ensure!(
         exit == Some(3) && said.contains("does not look like Flink") && said.lines().count() == 1,
         "{said}"
     );
+    Ok(())
+}
+
+/// Serves nothing but this certificate.
+async fn tls(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> Result<u16> {
+    let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes())?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)?;
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(server));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let _ = stream.read(&mut [0; 4096]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>").await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    Ok(port)
+}
+
+#[tokio::test]
+async fn a_certificate_that_does_not_verify_is_one_line_that_names_the_setting() -> Result<()> {
+    let key = rcgen::KeyPair::generate()?;
+    let own = rcgen::CertificateParams::new(vec!["localhost".to_owned()])?.self_signed(&key)?;
+    let port = tls(&own, &key).await?;
+    let folder = tempfile::tempdir()?;
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, own.pem())?;
+    let ca = ca.to_str().context("a path that is text")?;
+    for (host, more, says) in [
+        ("localhost", &[][..], "name the authority's file in flink.caFile"),
+        ("127.0.0.1", &["--ca-file", ca], "its certificate is for another name"),
+        ("localhost", &["--ca-file", ca], "does not look like Flink"),
+        ("localhost", &["--ca-file", "/nowhere"], "flink.caFile \"/nowhere\""),
+    ] {
+        let (exit, said) = doctor(&format!("https://{host}:{port}"), more).await?;
+        let said = said.join("");
+        ensure!(said.contains(says) && said.lines().count() == 1, "{host} {more:?}: {exit:?} {said}");
+        ensure!(exit == Some(if says.contains("/nowhere") { 2 } else { 3 }), "{exit:?} {said}");
+    }
     Ok(())
 }

@@ -15,10 +15,12 @@
 #[path = "../testbed/mod.rs"]
 mod testbed;
 
+mod alerts;
 mod daemon;
 mod doctor;
 mod exact;
 mod faults;
+mod fleet;
 mod hasten;
 mod late;
 mod metrics;
@@ -30,5 +32,6 @@ mod savepoint;
 mod soak;
 mod steps;
 mod testbed_works;
+mod traces;
 mod up;
 mod watch;

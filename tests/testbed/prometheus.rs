@@ -29,10 +29,16 @@ pub struct Prometheus {
 impl Prometheus {
     /// Installs it if need be, starts it, and waits until it is ready.
     pub async fn start(scrapes: &[Scrape<'_>]) -> Result<Self> {
+        Self::with_rules(scrapes, "groups: []").await
+    }
+
+    /// The same with a file of rules, which are evaluated every second.
+    pub async fn with_rules(scrapes: &[Scrape<'_>], rules: &str) -> Result<Self> {
         install()?;
         let mut folder = tempfile::Builder::new().prefix("testbed-").tempdir()?;
         folder.disable_cleanup(std::env::var_os("TIDEGATE_KEEP").is_some());
         fs::write(folder.path().join("prometheus.yml"), config(scrapes))?;
+        fs::write(folder.path().join("rules.yml"), rules)?;
         let mut prometheus = Self { process: None, port: ports::free()?, folder };
         prometheus.restart_empty().await?;
         Ok(prometheus)
@@ -108,7 +114,7 @@ fn install() -> Result<()> {
 
 fn config(scrapes: &[Scrape<'_>]) -> String {
     let mut text = "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n".to_owned();
-    text.push_str("scrape_configs:\n");
+    text.push_str("rule_files: [rules.yml]\nscrape_configs:\n");
     for (job, targets) in scrapes {
         writeln!(text, "  - {{job_name: {job}, static_configs: [{{targets: {targets:?}}}]}}")
             .expect("a string takes all");

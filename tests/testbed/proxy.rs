@@ -29,6 +29,8 @@ pub enum Fault {
     Delay(Duration),
     /// Answers with this status and an error text of Flink's shape.
     Status(u16),
+    /// Answers those that would change something with this status, and passes the others on.
+    Refusal(u16),
     /// Passes them on and closes the connection instead of answering: whoever asked cannot know whether it was done.
     Cut,
     /// Does not listen, and cuts the connections that are open.
@@ -133,7 +135,12 @@ impl Drop for Proxy {
 async fn pass_on(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).to_owned();
     shared.requests.lock().expect("no holder panics").push((request.method().clone(), path.clone()));
-    if let Fault::Status(status) = shared.fault() {
+    let status = match shared.fault() {
+        Fault::Status(status) => Some(status),
+        Fault::Refusal(status) if request.method() != Method::GET => Some(status),
+        _ => None,
+    };
+    if let Some(status) = status {
         let status = StatusCode::from_u16(status).expect("tests give statuses that exist");
         return (status, r#"{"errors":["Service temporarily unavailable."]}"#).into_response();
     }

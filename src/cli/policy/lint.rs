@@ -6,11 +6,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::promql::{Mistake, mistakes};
 use crate::cli::args::OutputArgs;
 use crate::cli::exit::{Exit, Failure, OrExit as _};
 use crate::cli::files;
 use crate::cli::output::Show;
 use crate::config::{ConfigError, Library, Position, Warning, lint};
+use crate::policy::PrometheusRef;
 
 /// Say what is wrong with configuration files, and what is legal and unwise
 ///
@@ -18,7 +20,7 @@ use crate::config::{ConfigError, Library, Position, Warning, lint};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  tidegate policy lint my-policy.yaml orders.yaml
+  tidegate policy lint my-policy.yaml orders.yaml --prometheus http://prometheus:9090
   tidegate policy lint policies/ --strict -o json")]
 pub(super) struct Args {
     /// Files with policies and FlinkAutoscalers, or directories of them
@@ -27,6 +29,10 @@ pub(super) struct Args {
     /// Fail when anything is unwise
     #[arg(long)]
     strict: bool,
+    /// A Prometheus (or what speaks its API) that is to read the queries of `prometheus` rules; promtool does, where it is on
+    /// PATH, without this
+    #[arg(long, value_name = "URL")]
+    prometheus: Option<String>,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -72,6 +78,12 @@ impl From<ConfigError> for Finding {
     }
 }
 
+impl From<Mistake> for Finding {
+    fn from(Mistake { place, path, said }: Mistake) -> Self {
+        Self::new(Severity::Error, &place.file, place.at, path, said)
+    }
+}
+
 impl From<Warning> for Finding {
     fn from(warning: Warning) -> Self {
         let Warning { place, path, advice } = warning;
@@ -99,10 +111,13 @@ impl Show for Linted {
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     let sources = files::sources(&args.files)?;
-    let findings: Vec<Finding> = match lint(&sources, &Library::built_in()) {
+    let mut findings: Vec<Finding> = match lint(&sources, &Library::built_in()) {
         Ok(warnings) => warnings.into_iter().map(Finding::from).collect(),
         Err(errors) => errors.into_iter().map(Finding::from).collect(),
     };
+    let server = args.prometheus.as_ref().map(PrometheusRef::at);
+    findings.extend(mistakes(&sources, server.as_ref())?.into_iter().map(Finding::from));
+    findings.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
     let linted = Linted { files: sources.len(), errors, warnings, findings };

@@ -2,6 +2,7 @@
 
 mod junit;
 mod lint;
+mod promql;
 mod show;
 mod test;
 

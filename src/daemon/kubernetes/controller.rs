@@ -14,7 +14,7 @@ use kube::{Api, Client, Resource as _};
 use serde::Deserialize as _;
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
-use tracing::{Instrument as _, info, info_span, warn};
+use tracing::{Instrument as _, error_span, info, warn};
 
 use super::election::Standing;
 use super::events::Events;
@@ -251,7 +251,7 @@ impl Controller {
         let kind = autoscalers();
         let api: Api<DynamicObject> = Api::namespaced_with(self.means.client.clone(), &key.namespace, &kind);
         let (board, publisher) = Publisher::new(api, key.name.clone(), kind.kind, self.means.gate.clone());
-        self.publishers.spawn(publisher.run().instrument(info_span!("job", autoscaler = %key)));
+        self.publishers.spawn(publisher.run().instrument(error_span!("job", autoscaler = %key)));
         self.boards.insert(key.clone(), Shown { uid: wanted.uid.clone(), board, refused: None });
     }
 
@@ -316,7 +316,7 @@ impl Controller {
             delay,
         };
         let (stop, stopped) = watch::channel(false);
-        let (name, span) = (key.clone(), info_span!("job", autoscaler = %key));
+        let (name, span) = (key.clone(), error_span!("job", autoscaler = %key));
         let task = async move {
             info!("looked after");
             (name, Box::pin(begin.run(stopped)).await)

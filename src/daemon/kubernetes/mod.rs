@@ -24,7 +24,7 @@ mod wanted;
 mod work;
 mod world;
 
-pub use examine::{Eyes, examine};
+pub use examine::{Eyes, Seen, examine};
 pub use run::{ControllerError, Options, run};
 pub(super) use state::{ClusterState, StateError};
 pub use world::Scope;

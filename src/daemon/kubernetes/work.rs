@@ -19,6 +19,7 @@ use crate::daemon::journal_file::JournalFile;
 use crate::daemon::keep::Keeper;
 use crate::daemon::metrics::Metrics;
 use crate::daemon::report::Trouble;
+use crate::daemon::trace::TraceIds;
 use crate::daemon::workload::Workload;
 use crate::observe::Gate;
 use crate::observe::flink::Poller;
@@ -99,6 +100,7 @@ impl Begin {
             hastener: Hastener::default(),
             program,
             trouble: Trouble::default(),
+            traces: TraceIds::default(),
             state,
             keeper,
             metrics,

@@ -46,8 +46,10 @@ pub struct Checkup {
     pub taskmanagers: u32,
     /// The JobManager's clock before ours (negative: behind), milliseconds; `None` without a job.
     pub skew_ms: Option<i64>,
-    /// The jobs that run.
+    /// The jobs that run, or the one that was asked for.
     pub jobs: Vec<JobCheckup>,
+    /// The job that was asked for and does not run, with the names of those that do.
+    pub sought: Option<(String, Vec<String>)>,
 }
 
 /// What was seen of a job.
@@ -134,11 +136,14 @@ impl Checkup {
         };
         let is_meant = |id: &str, name: &str| job.is_none_or(|job| job == name || job == id);
         let runs = |state| matches!(state, JobState::Running | JobState::Restarting | JobState::Created);
-        let meant =
-            listed?.into_iter().filter(|job| runs(job.state) && is_meant(&job.id.to_string(), &job.name));
+        let running: Vec<_> = listed?.into_iter().filter(|job| runs(job.state)).collect();
+        let names = running.iter().map(|job| job.name.clone()).collect();
+        let meant: Vec<_> =
+            running.into_iter().filter(|job| is_meant(&job.id.to_string(), &job.name)).collect();
+        let sought = job.filter(|_| meant.is_empty()).map(|job| (job.to_owned(), names));
         let mut jobs = Vec::new();
         let mut skew_ms = None;
-        for listed in meant.take(MOST_JOBS) {
+        for listed in meant.into_iter().take(MOST_JOBS) {
             let until = Instant::now() + client.timeout();
             let asked = now();
             let view = client.job(listed.id, until).await?;
@@ -158,6 +163,7 @@ impl Checkup {
             taskmanagers: slots.taskmanagers,
             skew_ms,
             jobs,
+            sought,
         })
     }
 }

@@ -196,7 +196,19 @@ fn slots(seen: &Checkup, found: &mut Vec<Finding>) {
 
 fn rest(seen: &Checkup, found: &mut Vec<Finding>) {
     const DEBLOAT: &str = "taskmanager.network.memory.buffer-debloat.enabled";
-    if seen.jobs.is_empty() {
+    if let Some((sought, running)) = &seen.sought {
+        let others = match &running[..] {
+            [] => "; no job runs".to_owned(),
+            names => format!("; those that do: {}", names.join(", ")),
+        };
+        note(
+            found,
+            (Weight::Prevents, "NoSuchJob"),
+            format!("no job {sought} runs here{others}"),
+            "there is nothing to scale",
+            "start it, or name it in flink.job as Flink does",
+        );
+    } else if seen.jobs.is_empty() {
         note(
             found,
             (Weight::Note, "NoJob"),
@@ -311,6 +323,7 @@ mod tests {
                 checkpoints: Some(Checkpoints { interval: Some(Duration::from_mins(1)), unaligned: true }),
                 vertices: vec![("parse".to_owned(), 4, 128)],
             }],
+            sought: None,
         }
     }
 
@@ -333,7 +346,7 @@ mod tests {
         fn set(seen: &mut Checkup, key: &str, value: &str) {
             seen.settings.get_or_insert_with(BTreeMap::new).insert(key.to_owned(), value.to_owned());
         }
-        let rows: [(Make, (Weight, &str)); 19] = [
+        let rows: [(Make, (Weight, &str)); 20] = [
             (|seen| seen.version = "1.17.2".parse().expect("a version"), (Prevents, "Version")),
             (|seen| set(seen, "scheduler-mode", "reactive"), (Prevents, "Reactive")),
             (
@@ -366,6 +379,13 @@ mod tests {
             ),
             (|seen| seen.reports = Some(false), (Note, "NoReporter")),
             (|seen| seen.jobs.clear(), (Note, "NoJob")),
+            (
+                |seen| {
+                    seen.jobs.clear();
+                    seen.sought = Some(("ordres".to_owned(), vec!["orders".to_owned()]));
+                },
+                (Prevents, "NoSuchJob"),
+            ),
             (
                 |seen| seen.jobs[0].checkpoints = Some(Checkpoints { interval: None, unaligned: true }),
                 (Prevents, "NoCheckpoints"),

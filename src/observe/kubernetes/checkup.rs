@@ -18,7 +18,7 @@ use super::needs::{NEEDS, OF_WORKLOADS};
 use super::target::Target;
 use crate::crd::FlinkAutoscaler;
 use crate::model::Timestamp;
-use crate::policy::{Mode, WorkloadRef};
+use crate::policy::{AutoscalerSpec, Mode, WorkloadRef};
 
 /// Kinds that Tidegate brings along, by their plurals.
 const OURS: [&str; 2] = ["flinkautoscalers", "scalingpolicies"];
@@ -40,6 +40,8 @@ pub struct ClusterCheckup {
     pub skew_ms: Option<i64>,
     /// The workloads that autoscalers name.
     pub workloads: Vec<WorkloadCheckup>,
+    /// The autoscalers that are there, by name.
+    pub autoscalers: Vec<(String, AutoscalerSpec)>,
 }
 
 /// A right that is missing.
@@ -105,14 +107,16 @@ impl ClusterCheckup {
         let (version, skew_ms) = version(client, now).await.map_err(|fault| fault.to_string())?;
         let missing = missing(client).await.map_err(|fault| fault.to_string())?;
         let has_metrics = in_time(client.list_api_group_resources("metrics.k8s.io/v1beta1")).await.is_ok();
-        let mut all = named;
+        let (mut all, mut autoscalers) = (named, Vec::new());
         if missing.is_empty() {
             // Whoever may not list them is told so by what is denied.
             let api: Api<FlinkAutoscaler> = Api::namespaced(client.clone(), namespace);
             let objects = in_time(api.list(&ListParams::default())).await.map(|list| list.items);
-            all.extend(objects.unwrap_or_default().into_iter().filter_map(|object| {
-                let (autoscaler, acts) = (object.name_any(), object.spec.mode == Mode::Auto);
-                object.spec.workload.map(|workload| Named { autoscaler, workload, acts })
+            let specs = objects.unwrap_or_default().into_iter();
+            autoscalers = specs.map(|object| (object.name_any(), object.spec)).collect();
+            all.extend(autoscalers.iter().filter_map(|(name, spec)| {
+                let (autoscaler, acts) = (name.clone(), spec.mode == Mode::Auto);
+                spec.workload.clone().map(|workload| Named { autoscaler, workload, acts })
             }));
         }
         let mut kinds: Vec<String> = all.iter().filter_map(|named| plural(&named.workload)).collect();
@@ -130,6 +134,7 @@ impl ClusterCheckup {
             has_metrics,
             skew_ms,
             workloads: workloads(client, namespace, all).await,
+            autoscalers,
         })
     }
 }

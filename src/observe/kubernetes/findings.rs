@@ -26,7 +26,8 @@ pub fn findings(seen: &ClusterCheckup) -> Vec<Finding> {
             about: None,
             found: "there is no resource metrics API".to_owned(),
             costs: "a `resource` rule is silent, and its policy never shrinks",
-            mend: "install metrics-server, or use a `prometheus` rule instead".to_owned(),
+            mend: "install metrics-server, or name a Prometheus in spec.prometheus: its CPU does as well"
+                .to_owned(),
         });
     }
     if let Some(skew) = seen.skew_ms.filter(|skew| skew.abs() > SKEW_MS) {
@@ -130,6 +131,7 @@ mod tests {
                 seen: Ok(WorkloadSeen::default()),
                 hpas: Vec::new(),
             }],
+            autoscalers: Vec::new(),
         }
     }
 

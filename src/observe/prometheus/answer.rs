@@ -1,5 +1,7 @@
 //! What Prometheus answers to an instant query, read without trusting it.
 
+use std::collections::HashMap;
+
 use prometheus_http_query::response::{Data, PromqlResult, Sample};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -34,10 +36,17 @@ struct Kind {
 /// The numbers of an answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Numbers {
-    /// One for each series.
-    pub(super) values: Vec<f64>,
+    pub(super) series: Vec<Series>,
     /// For when the server evaluated the query, seconds since 1970; `None` where there is no series.
     pub(super) evaluated: Option<f64>,
+}
+
+/// A series' value, and the labels by which those of the ready-made queries are told apart.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Series {
+    pub(super) value: f64,
+    pub(super) pod: Option<Box<str>>,
+    pub(super) container: Option<Box<str>>,
 }
 
 /// Reads a successful answer.
@@ -67,18 +76,26 @@ pub(super) fn read(url: &str, body: &[u8]) -> Result<Numbers, PrometheusError> {
         _ => {}
     }
     let result: PromqlResult = serde_json::from_str(data).map_err(|error| not_understood(&error))?;
-    let samples: Vec<Sample> = match result.data() {
+    let unlabelled = |sample: &Sample| Series { value: sample.value(), pod: None, container: None };
+    let (series, first) = match result.data() {
         Data::Vector(series) if series.len() > MOST_SERIES => {
             return Err(PrometheusError::TooManySeries { most: MOST_SERIES });
         }
-        Data::Vector(series) => series.iter().map(|series| *series.sample()).collect(),
-        Data::Scalar(sample) => vec![*sample],
-        Data::Matrix(_) => Vec::new(),
+        Data::Vector(series) => {
+            let label =
+                |labels: &HashMap<String, String>, name| labels.get(name).map(|value| value.as_str().into());
+            let first = series.first().map(|series| *series.sample());
+            let labelled = series.iter().map(|series| Series {
+                pod: label(series.metric(), "pod"),
+                container: label(series.metric(), "container"),
+                ..unlabelled(series.sample())
+            });
+            (labelled.collect(), first)
+        }
+        Data::Scalar(sample) => (vec![unlabelled(sample)], Some(*sample)),
+        Data::Matrix(_) => (Vec::new(), None),
     };
-    Ok(Numbers {
-        values: samples.iter().map(Sample::value).collect(),
-        evaluated: samples.first().map(Sample::timestamp),
-    })
+    Ok(Numbers { series, evaluated: first.as_ref().map(Sample::timestamp) })
 }
 
 /// What an answer that is an error says, if it is Prometheus' own.
@@ -103,7 +120,8 @@ mod tests {
     use super::*;
 
     fn kind(body: &str) -> Result<Vec<f64>, &'static str> {
-        read("http://p", body.as_bytes()).map(|numbers| numbers.values).map_err(|error| error.kind())
+        let values = |numbers: Numbers| numbers.series.iter().map(|series| series.value).collect();
+        read("http://p", body.as_bytes()).map(values).map_err(|error| error.kind())
     }
 
     fn vector(samples: &str) -> String {

@@ -7,14 +7,14 @@ use governor::clock::{Clock, DefaultClock};
 use governor::{DefaultDirectRateLimiter, Quota};
 use prometheus_http_query::Client as Api;
 use prometheus_http_query::Error as ApiError;
-use reqwest::Response;
 use reqwest::header::{AUTHORIZATION, DATE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Response, StatusCode, Url};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::super::connection::{Connection, Credentials, Files, SetupError, base_url};
 use super::super::traffic::PROMETHEUS;
-use super::answer::{self, MOST_SERIES, Numbers};
+use super::answer::{self, MOST_SERIES, Numbers, Series};
 use super::error::PrometheusError;
 use super::fault::{self, Sends};
 use crate::model::Timestamp;
@@ -48,7 +48,7 @@ pub(super) struct Client {
 /// An answer, and how old it was when it came.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Answered {
-    pub(super) values: Vec<f64>,
+    pub(super) series: Vec<Series>,
     pub(super) age: Duration,
 }
 
@@ -101,6 +101,40 @@ impl Client {
         PROMETHEUS.count(answered.await.unwrap_or_else(|_| Err(timed_out())))
     }
 
+    /// Whether the server's parser takes a query. Prometheus has a path of its own for that; others carry the query out.
+    pub(super) async fn parses(&self, query: &str) -> Result<(), PrometheusError> {
+        let url = format!("{}/api/v1/format_query", self.url);
+        let mut url = Url::parse(&url)
+            .map_err(|error| PrometheusError::Unreachable { url, what: error.to_string() })?;
+        url.query_pairs_mut().append_pair("query", query);
+        let way = self.connection.way();
+        let mut ask = way.http.get(url).headers(self.headers.clone()).timeout(self.timeout);
+        if let Some(authorization) = way.authorization {
+            ask = ask.header(AUTHORIZATION, authorization);
+        }
+        let failed = |error: &reqwest::Error| fault::transport(&self.url, self.timeout, error);
+        let mut response = ask.send().await.map_err(|error| failed(&error))?;
+        let (status, body) = (response.status(), self.body(&mut response).await?);
+        if status.is_success() {
+            return Ok(());
+        }
+        match answer::error(&body) {
+            Some(said) if status == StatusCode::BAD_REQUEST => {
+                Err(PrometheusError::Refused { url: self.url.clone(), said })
+            }
+            _ => match self.ask(query).await {
+                // What cannot be carried out has been understood.
+                Err(PrometheusError::Refused { said, .. }) if !said.contains("pars") => Ok(()),
+                Err(
+                    PrometheusError::Warned { .. }
+                    | PrometheusError::TooManySeries { .. }
+                    | PrometheusError::NotANumber { .. },
+                ) => Ok(()),
+                answered => answered.map(drop),
+            },
+        }
+    }
+
     /// Sends it, with the time that the server may take for it, and with no more series than are read.
     async fn send(&self, query: &str, left: Duration) -> Result<Response, PrometheusError> {
         let way = self.connection.way();
@@ -132,6 +166,15 @@ impl Client {
     async fn read(&self, mut response: Response) -> Result<Answered, PrometheusError> {
         let status = response.status();
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok()).and_then(moment);
+        let bytes = self.body(&mut response).await?;
+        if !status.is_success() {
+            return Err(fault::status(&self.url, status, &bytes, self.sends));
+        }
+        let Numbers { series, evaluated } = answer::read(&self.url, &bytes)?;
+        Ok(Answered { series, age: age(date, evaluated) })
+    }
+
+    async fn body(&self, response: &mut Response) -> Result<Vec<u8>, PrometheusError> {
         let mut bytes = Vec::new();
         loop {
             match response.chunk().await {
@@ -143,15 +186,10 @@ impl Client {
                     return Err(PrometheusError::NotUnderstood { url: self.url.clone(), what });
                 }
                 Ok(Some(chunk)) => bytes.extend_from_slice(&chunk),
-                Ok(None) => break,
+                Ok(None) => return Ok(bytes),
                 Err(error) => return Err(fault::transport(&self.url, self.timeout, &error)),
             }
         }
-        if !status.is_success() {
-            return Err(fault::status(&self.url, status, &bytes, self.sends));
-        }
-        let Numbers { values, evaluated } = answer::read(&self.url, &bytes)?;
-        Ok(Answered { values, age: age(date, evaluated) })
     }
 }
 

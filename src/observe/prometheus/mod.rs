@@ -8,6 +8,7 @@
 mod answer;
 mod checkup;
 mod client;
+mod cpu;
 mod error;
 mod fault;
 mod queries;

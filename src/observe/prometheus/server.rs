@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
-use tracing::{info, warn};
+use tracing::{Instrument as _, info, warn};
 
+use super::answer::Series;
 use super::client::{Answered, Client};
 use super::error::PrometheusError;
 use super::queries::{Queries, Whose};
@@ -41,8 +42,22 @@ struct Asked {
     begun: Instant,
     is_under_way: bool,
     wanted: Instant,
-    answer: watch::Sender<Option<Answer>>,
+    answer: watch::Sender<Option<Reply>>,
     trouble: Option<&'static str>,
+}
+
+/// What came of a query, with what tells its series apart.
+#[derive(Clone, Debug)]
+pub(super) struct Reply {
+    /// As [`Answer::at`].
+    pub(super) at: Timestamp,
+    pub(super) series: Result<Arc<[Series]>, String>,
+}
+
+impl From<Reply> for Answer {
+    fn from(Reply { at, series }: Reply) -> Self {
+        Self { at, values: series.map(|series| series.iter().map(|series| series.value).collect()) }
+    }
 }
 
 impl Server {
@@ -66,19 +81,27 @@ impl Server {
 
     /// How many series answer a query, asked just for this.
     pub(super) async fn answers(&self, query: &str) -> Result<usize, PrometheusError> {
-        self.inner.client.ask(query).await.map(|answered| answered.values.len())
+        self.inner.client.ask(query).await.map(|answered| answered.series.len())
+    }
+
+    /// Whether the server's parser takes a query.
+    ///
+    /// # Errors
+    /// What it says, or why it says nothing.
+    pub async fn parses(&self, query: &str) -> Result<(), PrometheusError> {
+        self.inner.client.parses(query).await
     }
 
     /// The answer to a query: one that is younger than `window`, or a new one, which is waited for no longer than
     /// `patience`. What comes later is there for who asks next; until then the one before it is given. `None` when there has
     /// been none.
-    pub(super) async fn ask(
+    pub(super) async fn reply(
         &self,
         query: &str,
         window: Duration,
         patience: Duration,
         now: fn() -> Timestamp,
-    ) -> Option<Answer> {
+    ) -> Option<Reply> {
         let (mut answer, is_under_way) = self.begin(query, window, now);
         if is_under_way {
             // Its end is what is waited for; without it, what there was before is all there is.
@@ -93,7 +116,7 @@ impl Server {
         query: &str,
         window: Duration,
         now: fn() -> Timestamp,
-    ) -> (watch::Receiver<Option<Answer>>, bool) {
+    ) -> (watch::Receiver<Option<Reply>>, bool) {
         let mut known = self.known();
         let at = Instant::now();
         known.queries.retain(|_, asked| asked.is_under_way || at - asked.wanted < FORGOTTEN_AFTER);
@@ -114,10 +137,14 @@ impl Server {
         if is_due {
             (asked.begun, asked.is_under_way) = (at, true);
             let (server, query) = (self.clone(), query.to_owned());
-            tokio::spawn(async move {
-                let answered = server.inner.client.ask(&query).await;
-                server.finish(&query, answered, now());
-            });
+            // Within the cycle that asks, whoever else may wait for it.
+            tokio::spawn(
+                async move {
+                    let answered = server.inner.client.ask(&query).await;
+                    server.finish(&query, answered, now());
+                }
+                .in_current_span(),
+            );
         }
         (answer, asked.is_under_way)
     }
@@ -128,8 +155,8 @@ impl Server {
         let Some(asked) = known.queries.get_mut(query) else { return };
         asked.is_under_way = false;
         let answer = match answered {
-            Ok(Answered { values, age }) => Answer { at: now - age, values: Ok(values) },
-            Err(error) => Answer { at: now, values: Err(error.to_string()) },
+            Ok(Answered { series, age }) => Reply { at: now - age, series: Ok(series.into()) },
+            Err(error) => Reply { at: now, series: Err(error.to_string()) },
         };
         asked.answer.send_replace(Some(answer));
     }

@@ -29,7 +29,11 @@ fn named(server: &Scripted) -> PrometheusRef {
 }
 
 async fn ask(server: &Server, query: &str) -> Answer {
-    server.ask(query, Duration::ZERO, SECOND, now).await.expect("it has answered")
+    asked_within(server, query, Duration::ZERO, SECOND).await.expect("it has answered")
+}
+
+async fn asked_within(server: &Server, query: &str, window: Duration, patience: Duration) -> Option<Answer> {
+    server.reply(query, window, patience, now).await.map(Answer::from)
 }
 
 fn failed(answer: Answer) -> String {
@@ -49,18 +53,18 @@ async fn asks_once_for_all_who_ask_within_a_window() {
     let server = Server::new(&named(&scripted)).expect("a server");
     let window = Duration::from_millis(300);
     let (a, b, other) = tokio::join!(
-        server.ask("up", window, SECOND, now),
-        server.ask("up", window, SECOND, now),
-        server.ask("down", window, SECOND, now),
+        asked_within(&server, "up", window, SECOND),
+        asked_within(&server, "up", window, SECOND),
+        asked_within(&server, "down", window, SECOND),
     );
     assert_eq!((a.clone(), other), (b, a.clone()));
     assert_eq!(a.map(|answer| answer.values), Some(Ok(vec![7.0])));
-    server.ask("up", window, SECOND, now).await.expect("it is known");
+    asked_within(&server, "up", window, SECOND).await.expect("it is known");
     let mut lines = asked(&scripted);
     lines.sort();
     assert_eq!(lines, ["query=down", "query=up"]);
     tokio::time::sleep(window).await;
-    server.ask("up", window, SECOND, now).await.expect("it is asked again");
+    asked_within(&server, "up", window, SECOND).await.expect("it is asked again");
     assert_eq!(asked(&scripted), ["query=up"]);
 }
 
@@ -71,10 +75,10 @@ async fn a_slow_server_delays_nobody_and_is_heard_later() {
     let server = Server::new(&named(&scripted)).expect("a server");
     let begun = Instant::now();
     let patience = Duration::from_millis(50);
-    assert_eq!(server.ask("up", Duration::ZERO, patience, now).await, None);
+    assert_eq!(asked_within(&server, "up", Duration::ZERO, patience).await, None);
     assert!(begun.elapsed() < Duration::from_millis(250), "{:?}", begun.elapsed());
     tokio::time::sleep(Duration::from_millis(400)).await;
-    let later = server.ask("up", Duration::ZERO, patience, now).await.expect("the last answer");
+    let later = asked_within(&server, "up", Duration::ZERO, patience).await.expect("the last answer");
     assert_eq!(later.values, Ok(vec![7.0]));
 
     // Beyond its time limit it is a failure, and no more than one attempt is under way.
@@ -82,10 +86,10 @@ async fn a_slow_server_delays_nobody_and_is_heard_later() {
     scripted.requests();
     tokio::time::sleep(Duration::from_millis(400)).await;
     for _ in 0..5 {
-        server.ask("up", Duration::ZERO, patience, now).await;
+        asked_within(&server, "up", Duration::ZERO, patience).await;
     }
     tokio::time::sleep(Duration::from_millis(600)).await;
-    let gone = server.ask("up", SECOND, patience, now).await.expect("the last answer");
+    let gone = asked_within(&server, "up", SECOND, patience).await.expect("the last answer");
     assert!(failed(gone).contains("no answer within 0.5 s"));
     assert_eq!(scripted.requests().len(), 1);
 }
@@ -213,7 +217,12 @@ async fn the_answers_of_a_cycle_are_in_its_snapshot_under_what_the_policy_says()
     scripted.set_all(number("7"));
     let queries = [r#"a{j="${job}"}"#, r#"b{n="${namespace}",a="${autoscaler}"}"#, r#"c{w="${workload}"}"#];
     let policy = policy(&queries, Span::from_secs(2));
-    let whose = Whose { namespace: Some("n".to_owned()), autoscaler: Some("o".to_owned()), workload: None };
+    let whose = Whose {
+        namespace: Some("n".to_owned()),
+        autoscaler: Some("o".to_owned()),
+        workload: None,
+        kind: None,
+    };
     let mut servers = Servers::default();
     let mut queries_of =
         |policy| servers.queries(Some(&named(&scripted)), policy, whose.clone()).expect("a server");

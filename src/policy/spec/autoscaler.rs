@@ -13,7 +13,8 @@ use crate::policy::Span;
 pub struct AutoscalerSpec {
     /// Where the job is.
     pub flink: FlinkRef,
-    /// Where the policy's `prometheus` rules are asked; those rules are silent without it.
+    /// Where the policy's `prometheus` rules are asked, which are silent without it; and the CPU of a `resource` rule where
+    /// metrics-server does not tell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prometheus: Option<PrometheusRef>,
     /// The workload whose pods give the job its slots; without it, only the slots that are there are used.

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::Fallback;
 use crate::policy::{Quantity, Query, When};
 
-/// CPU or memory of the workload's pods against what they request, exactly as the HPA computes it.
+/// CPU or memory of the workload's pods against what they request, exactly as the HPA computes it. Where metrics-server does not tell,
+/// and outside of Kubernetes, the CPU is that which the Prometheus of `spec.prometheus` has of the pods (cAdvisor and
+/// kube-state-metrics), or of the job's TaskManagers (Flink's own reporter).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Resource {
