@@ -240,3 +240,67 @@ fn a_reader_that_has_enough_is_no_failure() {
         assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""), "{args:?}");
     }
 }
+
+#[test]
+fn what_could_not_be_brought_back_is_shown_and_goes_on_when_somebody_says_so() {
+    use tidegate::daemon::store::Store;
+    use tidegate::model::{Attempt, JobId, Parallelism, Resubmission, Stage, Timestamp, VertexId};
+    use tidegate::record::State;
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let dir = path(dir.path());
+    let none = run(&["attempts", "--state-dir", dir]);
+    assert_eq!(none.status.code(), Some(2), "{none:?}");
+    assert!(text(&none.stderr).contains("holds no state of a daemon"), "{none:?}");
+
+    let (job, at) = (JobId::from_bits(7), Timestamp::from_millis(1_795_000_000_000));
+    let mut resubmission = Resubmission::new(job, at);
+    resubmission.location = Some("file:/s/savepoint-1".to_owned());
+    resubmission.detail = Some("there is no jar orders.jar".to_owned());
+    resubmission.reach(Stage::Failed, at);
+    let sizes = |size| [(VertexId::from_bits(1), Parallelism::clamped(size))].into();
+    let attempt = Attempt {
+        job,
+        at,
+        deadline: at,
+        from: sizes(2),
+        to: sizes(5),
+        last_running: None,
+        load: 1.0,
+        expects: std::collections::BTreeMap::new(),
+        resubmission: Some(resubmission),
+    };
+    let mut state = State::default();
+    state.ledger.attempt = Some(attempt);
+    let store = Store::open(Path::new(dir)).expect("it can be written");
+    store.stage("streams/orders", &state).expect("it is JSON");
+    store.commit().expect("it can be written");
+    let held = run(&["attempts", "--state-dir", dir]);
+    assert!(text(&held.stderr).contains("in use by process"), "{held:?}");
+    drop(store);
+
+    let shown = text(&run(&["attempts", "--state-dir", dir]).stdout);
+    for part in [
+        "streams/orders  2026-11-18",
+        "Failed",
+        "2 -> 5",
+        "there is no jar orders.jar",
+        "tidegate attempts resume streams/orders",
+        "--fromSavepoint file:/s/savepoint-1",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    for (autoscaler, code, said) in [
+        ("orders", 2, "there are states of: streams/orders"),
+        ("streams/orders", 0, "start the daemon"),
+        ("streams/orders", 1, "it is Stopped"),
+    ] {
+        let resumed = run(&["attempts", "resume", autoscaler, "--state-dir", dir]);
+        assert_eq!(resumed.status.code(), Some(code), "{resumed:?}");
+        let all = text(&resumed.stdout) + &text(&resumed.stderr);
+        assert!(all.contains(said), "{said}: {resumed:?}");
+    }
+    let listed = run(&["attempts", "--state-dir", dir, "-o", "json"]);
+    let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+    assert_eq!(listed["attempts"][0]["state"], "Stopped", "{listed}");
+}

@@ -2,6 +2,7 @@
 //! decide anything itself.
 
 mod args;
+mod attempts;
 mod completions;
 pub mod crd;
 mod decision;
@@ -56,6 +57,7 @@ enum Command {
     Run(run::Args),
     Doctor(doctor::Args),
     Explain(explain::Args),
+    Attempts(attempts::Args),
     Replay(replay::Args),
     Policy(policy::Args),
     Import(import::Args),
@@ -84,6 +86,7 @@ impl Cli {
             Command::Run(args) => run::run(args),
             Command::Doctor(args) => doctor::run(args),
             Command::Explain(args) => explain::run(&args),
+            Command::Attempts(args) => attempts::run(&args),
             Command::Replay(args) => replay::run(&args),
             Command::Policy(args) => policy::run(&args),
             Command::Import(args) => import::run(&args),

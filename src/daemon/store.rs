@@ -10,7 +10,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use redb::{Database, ReadableDatabase as _, TableDefinition};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use thiserror::Error;
 
 use crate::record::State;
@@ -140,6 +140,20 @@ impl Store {
         Ok(Self { database, file, staged: Mutex::default(), _lock: lock })
     }
 
+    /// Whether a directory has states.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(FILE).exists()
+    }
+
+    /// The autoscalers whose states there are, in the order of the alphabet.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn autoscalers(&self) -> Result<Vec<String>, StoreError> {
+        self.keys()
+            .map_err(|source| StoreError::Damaged { file: self.file.clone(), source: Box::new(source) })
+    }
+
     /// The state of an autoscaler as it was committed last; `None` when there is none yet.
     ///
     /// # Errors
@@ -182,6 +196,12 @@ impl Store {
             .map_err(|source| StoreError::Write { file: self.file.clone(), source: Box::new(source) })?;
         staged.clear();
         Ok(())
+    }
+
+    fn keys(&self) -> Result<Vec<String>, redb::Error> {
+        let states = self.database.begin_read()?.open_table(STATES)?;
+        let names = states.iter()?.map(|entry| Ok(entry?.0.value().to_owned()));
+        names.collect()
     }
 
     fn read(&self, autoscaler: &str) -> Result<Option<Vec<u8>>, redb::Error> {
@@ -298,6 +318,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let store = open(&dir.path().join("deep/er"));
         assert_eq!(store.load("orders").expect("nothing yet"), None);
+        assert_eq!(store.autoscalers().expect("nothing yet"), [""; 0]);
         for rescales in [1, 2] {
             store.stage("orders", &state(rescales)).expect("staged");
         }

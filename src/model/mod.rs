@@ -22,7 +22,7 @@ pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, TriggerId, VertexId};
 pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Pressure, Rescale, RescaleEnd};
 pub use nearest::Hint;
-pub use resubmission::{Event, Reached, Restored, Resubmission, Run, Stage, Stop};
+pub use resubmission::{Event, NotResumed, Reached, Restored, Resubmission, Run, Stage, Stop};
 pub use scaling::{Growth, NoRoom, Scaled, Scaling};
 pub use snapshot::{
     Cluster, FlinkVersion, JobState, Missed, MissedWhy, Observation, Reading, Scheduler, Slots, Snapshot,

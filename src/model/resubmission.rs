@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::{JobId, JobState, Timestamp, TriggerId};
 
@@ -171,6 +172,17 @@ pub enum Event {
     Refused(String),
 }
 
+/// Why one does not go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum NotResumed {
+    /// It goes on by itself, or is over.
+    #[error("it is {0:?}, and only what is Failed needs somebody to say that it may go on")]
+    NotFailed(Stage),
+    /// There is nothing to run the job from.
+    #[error("where its savepoint is is not known: run the job by hand, from its last checkpoint")]
+    NoSavepoint,
+}
+
 impl Resubmission {
     /// One that begins now. Its ids follow from the job's and the time, so that they are the same whenever it is written down
     /// again, and no other's.
@@ -185,6 +197,24 @@ impl Resubmission {
             detail: None,
             old_size_tries: 0,
         }
+    }
+
+    /// Goes on with one that has failed, once somebody has mended what was in the way: the job is run again from its savepoint, at
+    /// its new size, or else at the old one. Under ids that no run has had, and not before a look whether it runs already.
+    ///
+    /// # Errors
+    /// When it has not failed, or left no savepoint.
+    pub fn resume(&mut self, job: JobId, now: Timestamp) -> Result<(), NotResumed> {
+        match (self.stage(), &self.location) {
+            (Stage::Failed, Some(_)) => {}
+            (Stage::Failed, None) => return Err(NotResumed::NoSavepoint),
+            (stage, _) => return Err(NotResumed::NotFailed(stage)),
+        }
+        let Self { target, fallback, .. } = Self::new(job, now);
+        (self.target, self.fallback) = (target, fallback);
+        (self.detail, self.old_size_tries) = (None, 0);
+        self.reach(Stage::Stopped, now);
+        Ok(())
     }
 
     /// How far it is.
@@ -490,6 +520,25 @@ mod tests {
             (StopRequested, 10, stop(Stop::Forgotten(None), None), Stage::Failed),
             (StopRequested, 10, stop(Stop::Forgotten(None), Some(Canceled)), Superseded),
         ]);
+    }
+
+    #[test]
+    fn what_has_failed_goes_on_when_somebody_says_so_and_under_other_ids() {
+        let later = START + Duration::from_hours(1);
+        let mut failed = at(Stage::Failed);
+        let before = failed.clone();
+        failed.resume(JOB, later).expect("it has a savepoint");
+        assert_eq!((failed.stage(), failed.since()), (Stage::Stopped, later));
+        assert_eq!(failed.location, before.location);
+        let ids = [failed.target, failed.fallback, before.target, before.fallback];
+        assert!((1..4).all(|last| !ids[..last].contains(&ids[last])), "{ids:?}");
+
+        let mut lost = at(Stage::Failed);
+        lost.location = None;
+        assert_eq!(lost.resume(JOB, later), Err(NotResumed::NoSavepoint));
+        for stage in [Stage::Stopped, Stage::RollingBack, Stage::Done, Stage::Superseded] {
+            assert_eq!(at(stage).resume(JOB, later), Err(NotResumed::NotFailed(stage)));
+        }
     }
 
     #[test]

@@ -60,11 +60,10 @@ pub(super) fn unknown(wants: &[Want], context: &Context<'_>) -> Option<Silence> 
     let Context { signals, snapshot, .. } = *context;
     let is_unknown = |&(vertex, want): &(usize, &Want)| {
         let seen = &signals.vertices[vertex];
-        let (rate, cost) = match snapshot.graph.is_source(vertex) {
-            // What a source costs is measured only while it is full.
-            true => (seen.rate_out, true),
-            false => (seen.rate_in, seen.service_time.is_some()),
-        };
+        // What a source costs is measured only while it is full.
+        let is_source = snapshot.graph.is_source(vertex);
+        let (rate, cost) =
+            if is_source { (seen.rate_out, true) } else { (seen.rate_in, seen.service_time.is_some()) };
         let is_idle =
             rate.is_some_and(|rate| rate.mean <= 0.0) || seen.busy.is_some_and(|share| share <= 0.0);
         want.why != Why::Excluded && !is_idle && (want.target_rate.is_none() || !cost)

@@ -258,7 +258,12 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
         };
         ensure!(refused.contains(said), "{refused}\ndoes not say {said:?} of\n{text}");
     }
-    // What a file cannot hold at all.
+    Ok(())
+}
+
+#[tokio::test]
+async fn refuses_a_wrong_service_which_no_file_can_hold() -> Result<()> {
+    let namespace = namespace().await?;
     for (flink, said) in [
         (
             "{url: 'http://x', service: {name: x}}",

@@ -108,8 +108,8 @@ async fn says_what_it_would_do(namespace: &Namespace) -> Result<()> {
     let client = namespace.client_of("tidegate").await?;
     let deployments: Api<Deployment> = Api::namespaced(client, namespace.name());
     deployments.get_scale("flink-taskmanager").await.context("the scale may be read")?;
-    let more = Patch::Merge(json!({"spec": {"replicas": 3}}));
-    let refused = deployments.patch_scale("flink-taskmanager", &PatchParams::default(), &more).await;
+    let patch = Patch::Merge(json!({"spec": {"replicas": 3}}));
+    let refused = deployments.patch_scale("flink-taskmanager", &PatchParams::default(), &patch).await;
     ensure!(matches!(&refused, Err(kube::Error::Api(status)) if status.code == 403), "{refused:?}");
     Ok(())
 }

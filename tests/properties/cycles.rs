@@ -252,7 +252,6 @@ proptest! {
 }
 
 #[test]
-#[expect(clippy::disallowed_methods, reason = "how long it takes is what is looked at")]
 fn a_job_of_ten_thousand_vertices_is_a_job() {
     let vertex = |index: u128| Vertex {
         id: VertexId::from_bits(index),
@@ -286,7 +285,7 @@ fn a_job_of_ten_thousand_vertices_is_a_job() {
     }
     assert!(plans > 0, "it is too small, and somebody notices: {verdicts:?}");
     // A square of ten thousand is minutes.
-    let took = processor_time() - before;
+    let took = processor_time().saturating_sub(before);
     assert!(took < Duration::from_mins(1), "{took:?}");
 }
 

@@ -215,17 +215,17 @@ async fn cadvisor() -> Result<String> {
                 ("other", "orders-taskmanager-7c9d8b5f6d-klmno"),
             ] {
                 for container in ["taskmanager", "POD", ""] {
-                    let _ = write!(
+                    let _ = writeln!(
                         page,
                         "container_cpu_usage_seconds_total{{container=\"{container}\",cpu=\"total\",namespace=\"{namespace}\",\
-                         pod=\"{pod}\"}} {seconds}\n"
+                         pod=\"{pod}\"}} {seconds}"
                     );
                 }
                 for (resource, amount) in [("cpu", 0.5), ("memory", 1e9)] {
-                    let _ = write!(
+                    let _ = writeln!(
                         page,
                         "kube_pod_container_resource_requests{{container=\"taskmanager\",namespace=\"{namespace}\",pod=\"{pod}\",\
-                         resource=\"{resource}\",unit=\"x\"}} {amount}\n"
+                         resource=\"{resource}\",unit=\"x\"}} {amount}"
                     );
                 }
             }

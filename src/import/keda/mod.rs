@@ -109,25 +109,22 @@ fn fallback(spec: &Fields<'_>, draft: &mut Draft<'_>) -> Result<(), ConfigError>
     let after = Span::from_secs(u64::from(failures) * u64::from(poll)).max(SOONEST_FALLBACK);
     let behavior = fields.get("behavior").map_or(Ok("static".to_owned()), |field| field.name())?;
     let place = (Policy, "spec.rules");
-    match fields.get("replicas").filter(|_| behavior != "currentReplicas") {
-        Some(replicas) => {
-            let size = match behavior.as_str() {
-                "currentReplicasIfHigher" => "minParallelism",
-                _ => "parallelism",
-            };
-            let text = format!(
-                "{} replicas ({behavior}) are TaskManagers, and a fallback says how many subtasks a vertex has: until you fill it in, \
-                 everything stays as it is while the metric is gone. Add `fallback: {{after: {after}, {size}: N}}` to each rule but those of \
-                 CPU and memory, with N that many times taskmanager.numberOfTaskSlots ({failures} failures, one every {poll} s, are {after}).",
-                replicas.whole(0, u32::MAX)?
-            );
-            draft.notes.no_equal(&replicas, place, text);
-        }
+    if let Some(replicas) = fields.get("replicas").filter(|_| behavior != "currentReplicas") {
+        let size = match behavior.as_str() {
+            "currentReplicasIfHigher" => "minParallelism",
+            _ => "parallelism",
+        };
+        let text = format!(
+            "{} replicas ({behavior}) are TaskManagers, and a fallback says how many subtasks a vertex has: until you fill it in, \
+             everything stays as it is while the metric is gone. Add `fallback: {{after: {after}, {size}: N}}` to each rule but those of \
+             CPU and memory, with N that many times taskmanager.numberOfTaskSlots ({failures} failures, one every {poll} s, are {after}).",
+            replicas.whole(0, u32::MAX)?
+        );
+        draft.notes.no_equal(&replicas, place, text);
+    } else {
         // What holds what there is, is what a rule without a fallback does.
-        None => {
-            let text = "while a rule cannot be asked, nothing shrinks and it asks for nothing: no fallback is needed to stay as it is.";
-            draft.notes.choice(&field, place, text);
-        }
+        let text = "while a rule cannot be asked, nothing shrinks and it asks for nothing: no fallback is needed to stay as it is.";
+        draft.notes.choice(&field, place, text);
     }
     draft.notes.unknown(fields.rest(), place, "a fallback");
     Ok(())

@@ -1,0 +1,217 @@
+//! `tidegate attempts`
+
+use std::collections::BTreeMap;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow};
+use serde::Serialize;
+
+use super::args::OutputArgs;
+use super::exit::{Exit, Failure, OrExit as _};
+use super::output::{Column, Show, Table};
+use crate::daemon::clock;
+use crate::daemon::store::Store;
+use crate::model::{Attempt, Parallelism, Reached, Rescale, Resubmission, Stage, Timestamp, VertexId};
+use crate::record::State;
+
+/// Show the rescales that are under way, have failed, or are over; and go on with one that has failed
+///
+/// A daemon holds its state directory while it runs: stop it for this. In Kubernetes, the status and the Events of a FlinkAutoscaler
+/// tell the same.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+#[command(after_help = "\
+Examples:
+  tidegate attempts
+  tidegate attempts --state-dir /var/lib/tidegate -o json
+  tidegate attempts resume streams/orders")]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    state: StateDir,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Let a daemon go on, when it is started again, with a job that it could not bring back
+    ///
+    /// The job is run from its savepoint at its new size, or else at the old one, unless it runs by then. Mend first what was in the
+    /// way.
+    #[command(after_help = "\
+Example:
+  tidegate attempts resume streams/orders --state-dir /var/lib/tidegate")]
+    Resume {
+        /// The FlinkAutoscaler, as `attempts` shows it
+        autoscaler: String,
+        #[command(flatten)]
+        state: StateDir,
+    },
+}
+
+/// Where states are.
+#[derive(Clone, Debug, clap::Args)]
+struct StateDir {
+    /// The directory in which the daemon keeps what must survive a restart
+    #[arg(long, value_name = "DIR", default_value = "tidegate-state", env = "TIDEGATE_STATE_DIR")]
+    state_dir: PathBuf,
+}
+
+impl StateDir {
+    fn open(&self) -> Result<Store, Failure> {
+        let dir = &self.state_dir;
+        if !Store::is_in(dir) {
+            let error = anyhow!("{} holds no state of a daemon; name it by --state-dir", dir.display());
+            return Err(error).or_exit(Exit::Usage);
+        }
+        Store::open(dir).or_exit(Exit::Failed)
+    }
+}
+
+pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
+    if let Some(Command::Resume { autoscaler, state }) = &args.command {
+        return resume(autoscaler, &state.open()?);
+    }
+    let store = args.state.open()?;
+    let mut all = Attempts { attempts: Vec::new() };
+    for autoscaler in store.autoscalers().or_exit(Exit::Failed)? {
+        let Some(state) = store.load(&autoscaler).or_exit(Exit::Failed)? else { continue };
+        let open = state.ledger.attempt.iter().map(|attempt| Shown::of_open(&autoscaler, attempt));
+        let over = state.ledger.rescales.iter().rev().map(|rescale| Shown::of_past(&autoscaler, rescale));
+        all.attempts.extend(open.chain(over));
+    }
+    args.output.output.print(&mut io::stdout().lock(), &all).or_exit(Exit::Failed)?;
+    Ok(Exit::Done)
+}
+
+fn resume(autoscaler: &str, store: &Store) -> Result<Exit, Failure> {
+    let mut state: State = store.load(autoscaler).or_exit(Exit::Failed)?.unwrap_or_default();
+    let attempt = state.ledger.attempt.as_mut();
+    let open = attempt.and_then(|attempt| Some((attempt.job, attempt.resubmission.as_mut()?)));
+    let Some((job, resubmission)) = open else {
+        let known = store.autoscalers().or_exit(Exit::Failed)?.join(", ");
+        let error =
+            anyhow!("of {autoscaler} no job is stopped to be run again; there are states of: {known}");
+        return Err(error).or_exit(Exit::Usage);
+    };
+    resubmission.resume(job, clock::now()).with_context(|| autoscaler.to_owned()).or_exit(Exit::Failed)?;
+    let savepoint = resubmission.location.clone().unwrap_or_default();
+    store.stage(autoscaler, &state).or_exit(Exit::Failed)?;
+    store.commit().or_exit(Exit::Failed)?;
+    let said =
+        format!("start the daemon: it runs the job of {autoscaler} from {savepoint}, unless it runs by then");
+    writeln!(io::stdout().lock(), "{said}").or_exit(Exit::Failed)?;
+    Ok(Exit::Done)
+}
+
+/// All that there are, of each autoscaler the newest first.
+#[derive(Serialize)]
+struct Attempts {
+    attempts: Vec<Shown>,
+}
+
+/// A rescale.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    autoscaler: String,
+    asked: Timestamp,
+    /// The state that it is in, or how it ended.
+    state: String,
+    since: Timestamp,
+    from: BTreeMap<VertexId, Parallelism>,
+    to: BTreeMap<VertexId, Parallelism>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reached: Vec<Reached>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    savepoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    needs_a_person: bool,
+}
+
+impl Shown {
+    fn of_open(autoscaler: &str, attempt: &Attempt) -> Self {
+        let Attempt { at, from, to, resubmission, .. } = attempt;
+        let anew = resubmission.as_ref();
+        Self {
+            autoscaler: autoscaler.to_owned(),
+            asked: *at,
+            state: anew.map_or("UnderWay".to_owned(), |anew| format!("{:?}", anew.stage())),
+            since: anew.map_or(*at, Resubmission::since),
+            from: from.clone(),
+            to: to.clone(),
+            reached: anew.map(|anew| anew.reached.clone()).unwrap_or_default(),
+            savepoint: anew.and_then(|anew| anew.location.clone()),
+            detail: anew.and_then(|anew| anew.detail.clone()),
+            needs_a_person: anew.is_some_and(|anew| anew.stage() == Stage::Failed),
+        }
+    }
+
+    fn of_past(autoscaler: &str, rescale: &Rescale) -> Self {
+        let Rescale { at, ended, end, from, to, reached, .. } = rescale;
+        Self {
+            autoscaler: autoscaler.to_owned(),
+            asked: *at,
+            state: format!("{end:?}"),
+            since: *ended,
+            from: from.clone(),
+            to: to.clone(),
+            reached: reached.clone(),
+            savepoint: None,
+            detail: None,
+            needs_a_person: false,
+        }
+    }
+
+    /// What is wrong, and what a person can do.
+    fn help(&self) -> String {
+        let Self { autoscaler, detail, savepoint, .. } = self;
+        let why = detail.as_deref().unwrap_or("nothing tells why");
+        let Some(savepoint) = savepoint else {
+            return format!(
+                "{autoscaler} does not run, and where its savepoint is is not known: {why}\n  Run the job by hand from its last \
+                 checkpoint; Tidegate takes it from there."
+            );
+        };
+        format!(
+            "{autoscaler} does not run: {why}\n  Mend that, then either let Tidegate go on:\n    tidegate attempts resume {autoscaler}\n  \
+             or run the job by hand, under its name, and Tidegate takes it from there:\n    \
+             flink run --fromSavepoint {savepoint} JAR ARGUMENTS"
+        )
+    }
+}
+
+impl Show for Attempts {
+    fn show(&self) -> String {
+        if self.attempts.is_empty() {
+            return "no rescale has been asked for yet".to_owned();
+        }
+        let left = ["AUTOSCALER", "ASKED", "STATE", "SINCE", "SUBTASKS", "SAVEPOINT"].map(Column::Left);
+        let mut table = Table::new(&left);
+        let sum =
+            |sizes: &BTreeMap<VertexId, Parallelism>| sizes.values().map(|p| u64::from(p.get())).sum::<u64>();
+        for shown in &self.attempts {
+            let Shown { autoscaler, asked, state, since, from, to, savepoint, .. } = shown;
+            let subtasks = format!("{} -> {}", sum(from), sum(to));
+            let savepoint = savepoint.clone().unwrap_or_else(|| "-".to_owned());
+            table.row([
+                autoscaler.clone(),
+                asked.to_string(),
+                state.clone(),
+                since.to_string(),
+                subtasks,
+                savepoint,
+            ]);
+        }
+        let mut text = table.to_string();
+        for shown in self.attempts.iter().filter(|shown| shown.needs_a_person) {
+            text.push_str("\n\n");
+            text.push_str(&shown.help());
+        }
+        text
+    }
+}
