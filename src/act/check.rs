@@ -1,6 +1,5 @@
 //! Whether what a plan assumes is still so, from what Flink says at the last moment.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::guard::Hold;
@@ -79,11 +78,8 @@ pub(super) fn objection_to_old(attempt: &Attempt, found: &Found) -> Option<Objec
         return Some(Objection::Superseded(change));
     }
     let graph = found.view.graph.as_ref()?;
-    let slots = |sizes: &BTreeMap<VertexId, Parallelism>| {
-        let of_vertex = |vertex: &Vertex| sizes.get(&vertex.id).copied();
-        Some(graph.slots_needed(&graph.vertices().iter().map(of_vertex).collect::<Option<Vec<_>>>()?))
-    };
-    let (Some(own), Some(needed)) = (slots(&attempt.from), slots(&attempt.to)) else {
+    let slots = [&attempt.from, &attempt.to].map(|sizes| graph.slots_needed_by(sizes));
+    let [Some(own), Some(needed)] = slots else {
         return Some(Objection::Superseded(Change::Graph));
     };
     missing(needed, usable(found.slots, own)).map(Objection::Held)

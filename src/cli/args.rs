@@ -13,12 +13,19 @@ pub(super) struct OutputArgs {
     pub(super) output: Output,
 }
 
-/// Where states and journals are kept.
+/// Where states are kept.
 #[derive(Clone, Debug, clap::Args)]
-pub(super) struct StateArgs {
+pub(super) struct StateDir {
     /// The directory in which what must survive a restart is kept
     #[arg(long, value_name = "DIR", default_value = "tidegate-state", env = "TIDEGATE_STATE_DIR")]
     pub(super) state_dir: PathBuf,
+}
+
+/// Where states and journals are kept.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct StateArgs {
+    #[command(flatten)]
+    pub(super) state: StateDir,
     /// The directory of the journals; `journal` in the state directory unless told otherwise
     #[arg(long, value_name = "DIR", env = "TIDEGATE_JOURNAL_DIR")]
     pub(super) journal_dir: Option<PathBuf>,
@@ -27,7 +34,7 @@ pub(super) struct StateArgs {
 impl StateArgs {
     /// The directory of the journals.
     pub(super) fn journals(&self) -> PathBuf {
-        self.journal_dir.clone().unwrap_or_else(|| self.state_dir.join("journal"))
+        self.journal_dir.clone().unwrap_or_else(|| self.state.state_dir.join("journal"))
     }
 }
 

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
-use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
-use super::args::OutputArgs;
+use super::args::{OutputArgs, StateDir};
 use super::exit::{Exit, Failure, OrExit as _};
 use super::output::{Column, Show, Table};
 use crate::daemon::clock;
@@ -52,30 +51,19 @@ Example:
     },
 }
 
-/// Where states are.
-#[derive(Clone, Debug, clap::Args)]
-struct StateDir {
-    /// The directory in which the daemon keeps what must survive a restart
-    #[arg(long, value_name = "DIR", default_value = "tidegate-state", env = "TIDEGATE_STATE_DIR")]
-    state_dir: PathBuf,
-}
-
-impl StateDir {
-    fn open(&self) -> Result<Store, Failure> {
-        let dir = &self.state_dir;
-        if !Store::is_in(dir) {
-            let error = anyhow!("{} holds no state of a daemon; name it by --state-dir", dir.display());
-            return Err(error).or_exit(Exit::Usage);
-        }
-        Store::open(dir).or_exit(Exit::Failed)
+fn open(StateDir { state_dir: dir }: &StateDir) -> Result<Store, Failure> {
+    if !Store::is_in(dir) {
+        let error = anyhow!("{} holds no state of a daemon; name it by --state-dir", dir.display());
+        return Err(error).or_exit(Exit::Usage);
     }
+    Store::open(dir).or_exit(Exit::Failed)
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
     if let Some(Command::Resume { autoscaler, state }) = &args.command {
-        return resume(autoscaler, &state.open()?);
+        return resume(autoscaler, &open(state)?);
     }
-    let store = args.state.open()?;
+    let store = open(&args.state)?;
     let mut all = Attempts { attempts: Vec::new() };
     for autoscaler in store.autoscalers().or_exit(Exit::Failed)? {
         let Some(state) = store.load(&autoscaler).or_exit(Exit::Failed)? else { continue };

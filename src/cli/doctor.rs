@@ -169,11 +169,10 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         output.print_next(&mut io::stdout().lock(), &examined).or_exit(Exit::Failed)
     };
     if let Some((eyes, named)) = kubernetes {
-        let is_all = patients.is_empty();
         match runtime.block_on(cluster(eyes, named)) {
             Ok((examined, found)) => {
                 tell(Ok(examined))?;
-                for (name, spec) in found.into_iter().filter(|_| is_all) {
+                for (name, spec) in found {
                     match spec.map(|spec| Patient::of(name.clone(), spec, server.as_ref())) {
                         Ok(patient) => patients.push(patient),
                         Err(why) => tell(Err(anyhow!("{name}: {why}")).or_exit(Exit::Unreachable))?,
@@ -255,6 +254,7 @@ fn rounds(args: Args) -> Result<Rounds, Failure> {
             });
         }
     }
-    let eyes = Eyes { namespace: args.namespace, home: args.lease_namespace, user: args.user };
+    let finds_flinks = patients.is_empty();
+    let eyes = Eyes { namespace: args.namespace, home: args.lease_namespace, user: args.user, finds_flinks };
     Ok(Rounds { patients, kubernetes: args.kubernetes.then_some((eyes, named)) })
 }

@@ -168,7 +168,7 @@ pub(super) fn run(args: Args) -> Result<Exit, Failure> {
         let journal_dir = (!args.no_journal).then(|| args.state.journals());
         let options = Options {
             journal_dir,
-            state_dir: args.state.state_dir,
+            state_dir: args.state.state.state_dir,
             keep,
             prometheus,
             listen: args.listen,

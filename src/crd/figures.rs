@@ -63,10 +63,7 @@ pub(super) fn recommended(
         // On its way there.
         Verdict::Held { plan: None } => {
             let to = &state.ledger.attempt.as_ref()?.to;
-            let size = |id: VertexId| to.get(&id).copied();
-            let sizes: Option<Vec<Parallelism>> =
-                snapshot.graph.vertices().iter().map(|vertex| size(vertex.id)).collect();
-            let slots = plan::slots_needed(&snapshot.graph, &sizes?);
+            let slots = snapshot.graph.slots_needed_by(to)?;
             let per = snapshot.slots.and_then(|slots| slots.per_taskmanager()).filter(|per| *per > 0);
             Some(Size {
                 replicas: per.map(|per| slots.div_ceil(per)),

@@ -1,12 +1,11 @@
 //! Every reason against a plan, all of them at once.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::Hold;
-use crate::model::{Ledger, Parallelism, Rescale, RescaleEnd, Snapshot, Timestamp, VertexId};
+use crate::model::{Ledger, Rescale, RescaleEnd, Snapshot, Timestamp};
 use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step, way};
 use crate::policy::{MemoryState, Policy, Proposal, ScaleDirection};
 use crate::signals::{Signals, Trend};
@@ -209,9 +208,11 @@ fn scale_failed(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
 
 /// The same sizes for which the job was stopped in vain, however often in a row.
 fn failed_before(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
-    let to: BTreeMap<VertexId, Parallelism> =
-        plan.changes.iter().map(|change| (change.vertex, change.to)).collect();
-    let same = c.ledger.rescales.iter().rev().filter(|rescale| rescale.to == to);
+    let is_same = |rescale: &&Rescale| {
+        rescale.to.len() == plan.changes.len()
+            && plan.changes.iter().all(|change| rescale.to.get(&change.vertex) == Some(&change.to))
+    };
+    let same = c.ledger.rescales.iter().rev().filter(is_same);
     let in_vain = |rescale: &&Rescale| {
         !rescale.reached.is_empty() && matches!(rescale.end, RescaleEnd::TimedOut | RescaleEnd::Failed)
     };
@@ -328,7 +329,9 @@ fn not_worth_it(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Expectation, Memory, Reached, Scheduler, Stage};
+    use std::collections::BTreeMap;
+
+    use crate::model::{Expectation, Memory, Parallelism, Reached, Scheduler, Stage};
     use crate::plan;
     use crate::policy::hpa::SelectPolicy::Disabled;
     use crate::policy::testing::{Job, policy, rescale, unanswered, workload};

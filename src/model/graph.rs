@@ -1,5 +1,7 @@
 //! A job's graph without its sizes: vertices, edges, and an order in which inputs come first.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -189,6 +191,13 @@ impl Graph {
     pub fn slots_needed(&self, sizes: &[Parallelism]) -> u32 {
         let largest = |members: Vec<usize>| members.into_iter().map(|v| sizes[v].get()).max().unwrap_or(0);
         self.slot_sharing_groups().into_iter().map(|(_, members)| largest(members)).sum()
+    }
+
+    /// The same of sizes by vertex; `None` where one has no size.
+    pub fn slots_needed_by(&self, sizes: &BTreeMap<VertexId, Parallelism>) -> Option<u32> {
+        let sizes: Option<Vec<_>> =
+            self.vertices.iter().map(|vertex| sizes.get(&vertex.id).copied()).collect();
+        Some(self.slots_needed(&sizes?))
     }
 }
 

@@ -277,7 +277,7 @@ impl Collector {
         let trouble = match ask.send().await {
             Ok(response) if response.status().is_success() => None,
             Ok(response) => Some(response.status().to_string()),
-            Err(error) => Some(innermost(&error)),
+            Err(error) => Some(anyhow!(error).root_cause().to_string()),
         };
         let collector = self.url.as_str();
         let was_away = std::mem::replace(&mut self.is_away, trouble.is_some());
@@ -289,9 +289,4 @@ impl Collector {
             _ => {}
         }
     }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.last().map_or_else(String::new, ToString::to_string)
 }

@@ -18,13 +18,16 @@ pub struct Eyes {
     pub home: Option<String>,
     /// Who is to be impersonated, as by `kubectl --as`; nobody, without one.
     pub user: Option<String>,
+    /// Whether it is to be found out where the Flinks of the autoscalers are.
+    pub finds_flinks: bool,
 }
 
 /// What was seen.
 pub struct Seen {
     /// What a Kubernetes is like, in one namespace.
     pub checkup: ClusterCheckup,
-    /// The autoscalers there, by name, each with the URL of its Flink; or one line on why that is not known.
+    /// The autoscalers there, by name, each with the URL of its Flink; or one line on why that is not known. None where that was not
+    /// to be found out.
     pub autoscalers: Vec<(String, Result<AutoscalerSpec, String>)>,
 }
 
@@ -39,13 +42,14 @@ pub async fn examine(eyes: Eyes, named: Vec<Named>) -> Result<Result<Seen, Strin
     let namespace = eyes.namespace.unwrap_or_else(|| own.clone());
     let home = eyes.home.unwrap_or(own);
     let client = connect::client(config).map_err(ControllerError::Client)?;
-    let checkup = match ClusterCheckup::take(&client, &namespace, &home, named, clock::now).await {
+    let mut checkup = match ClusterCheckup::take(&client, &namespace, &home, named, clock::now).await {
         Ok(checkup) => checkup,
         Err(why) => return Ok(Err(why)),
     };
     let services: Api<Service> = Api::namespaced(client, &namespace);
     let mut autoscalers = Vec::new();
-    for (name, mut spec) in checkup.autoscalers.clone() {
+    let found = std::mem::take(&mut checkup.autoscalers).into_iter().filter(|_| eyes.finds_flinks);
+    for (name, mut spec) in found {
         let resolved = match spec.flink.service.take() {
             Some(reference) => {
                 // Who may not read Services is told so by what is denied.

@@ -97,7 +97,6 @@ fn taskmanager(namespace: &Namespace, options: &Options) -> Result<String> {
     taskmanager.of_flink(namespace, options)?;
     match options.workload {
         "Deployment" => {}
-        // Started side by side, as a Deployment's pods are.
         // Its pods are started side by side, as a Deployment's are, and those that run stay as they are.
         "StatefulSet" => {
             taskmanager.replace("kind: Deployment\n", "kind: StatefulSet\n")?;
