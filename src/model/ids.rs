@@ -11,6 +11,17 @@ use thiserror::Error;
 #[error("expected 32 hexadecimal digits, not {0:?}")]
 pub struct IdError(String);
 
+/// The 32 digits, from a table: ids are written hundreds of times in each cycle, and 128-bit arithmetic is slow.
+fn hex(bits: u128) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bits.to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
 macro_rules! flink_id {
     ($(#[$meta:meta])* $name:ident) => {
         $(#[$meta])*
@@ -44,7 +55,7 @@ macro_rules! flink_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{:032x}", self.0)
+                f.write_str(str::from_utf8(&hex(self.0)).expect("digits are text"))
             }
         }
 

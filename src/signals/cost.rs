@@ -78,8 +78,9 @@ impl Watched {
         if let Some(cost) = of_sample(sample) {
             (self.least, self.most) = (self.least.min(cost.value), self.most.max(cost.value));
         }
-        self.longest_wait =
-            self.longest_wait.max(wait(sample, parallelism).unwrap_or(0.0)).min(HIDDEN_SECONDS);
+        if let Some(wait) = longer_wait(sample, parallelism, self.longest_wait) {
+            self.longest_wait = wait.min(HIDDEN_SECONDS);
+        }
     }
 
     /// Whether all costs are so close together that none can lie outside of the others, as they nearly always are.
@@ -89,12 +90,15 @@ impl Watched {
 }
 
 /// Seconds for which a subtask must have waited at a stretch within a sample, at the least: its waiting divided by the
-/// pauses that its records leave room for. Busy time that is taken back was such a wait, too.
-fn wait(sample: &VertexSample, parallelism: Parallelism) -> Option<f64> {
+/// pauses that its records leave room for. Busy time that is taken back was such a wait, too. `None` unless that is longer than
+/// what is known, which costs no division to see.
+fn longer_wait(sample: &VertexSample, parallelism: Parallelism, known: f64) -> Option<f64> {
     let (busy, records) = (sample.busy_seconds()?, sample.read? as f64);
-    let waiting = sample.seconds() * parallelism.as_f64() - busy;
-    let paused = waiting / (records + parallelism.as_f64());
-    Some(if busy < 0.0 { paused.max(-busy / parallelism.as_f64()) } else { paused })
+    let subtasks = parallelism.as_f64();
+    let (waiting, pauses) = (sample.seconds() * subtasks - busy, records + subtasks);
+    let paused = (waiting > known * pauses).then(|| waiting / pauses);
+    let taken_back = (-busy > known * subtasks).then(|| -busy / subtasks);
+    paused.into_iter().chain(taken_back).reduce(f64::max)
 }
 
 /// Records and seconds per record over one sample.

@@ -73,6 +73,15 @@ impl Curve {
     /// works, so contention is at most that of subtasks that take turns (`b = a`). Flat unless the points show more than noise.
     pub fn fit(points: &[CurvePoint], now: Timestamp) -> Option<Self> {
         let usable = || points.iter().filter(|point| is_usable(point));
+        let mut flat = Flat::default();
+        for point in usable() {
+            flat.add(point.service_time.get(), weight(point, now));
+        }
+        let (service_time, misfit) = flat.solve()?;
+        // No coefficient can lower it by more than it is, and of most vertices one is enough.
+        if misfit < SIGNIFICANT {
+            return Some(Self::flat(service_time));
+        }
         let largest = usable().map(|point| point.parallelism.as_f64()).fold(1.0, f64::max);
         let mut squares = LeastSquares::default();
         for point in usable() {
@@ -84,12 +93,8 @@ impl Curve {
                 weight(point, now),
             );
         }
-        let (mut best, mut misfit) = squares.solve(1)?;
+        let (mut best, mut misfit) = ([service_time, 0.0, 0.0], misfit);
         for terms in [2, 3] {
-            // No coefficient can lower it by more than it is, and of most vertices one is enough.
-            if misfit < SIGNIFICANT {
-                break;
-            }
             if let Some((fit, left)) = squares.solve(terms)
                 && left + SIGNIFICANT <= misfit
             {
@@ -125,7 +130,11 @@ impl Curve {
 
     /// The smallest parallelism up to `most` whose capacity, filled to `utilization`, is enough for a rate.
     pub fn needed(&self, rate: f64, utilization: f64, most: Parallelism) -> Needed {
-        let is_enough = |p: u64| self.capacity(Parallelism::clamped(p)) * utilization >= rate;
+        // Multiplied out: service times are above zero.
+        let is_enough = |p: u64| {
+            let p = Parallelism::clamped(p);
+            p.as_f64() * utilization >= rate * self.service_time(p)
+        };
         let (best, capacity) = self.best(most);
         let (mut least, mut enough) = (1, u64::from(best.get()));
         if !is_enough(enough) {
@@ -150,6 +159,29 @@ fn weight(point: &CurvePoint, now: Timestamp) -> f64 {
     let half_lives = now.since(point.at).as_secs_f64() / HALF_LIFE_SECONDS;
     let relative = NOISE * NOISE * (1.0 + HALF_SURE_RECORDS / point.records) * half_lives.min(64.0).exp2();
     1.0 / (relative * point.service_time.get() * point.service_time.get())
+}
+
+/// A weighted fit of one service time for all sizes.
+#[derive(Default)]
+struct Flat {
+    weight: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl Flat {
+    fn add(&mut self, y: f64, weight: f64) {
+        self.weight += weight;
+        self.sum += weight * y;
+        self.squares += weight * y * y;
+    }
+
+    /// The mean, and the sum of squares that it leaves, each in units of its point's variance.
+    fn solve(&self) -> Option<(f64, f64)> {
+        let mean = self.sum / self.weight;
+        let left = self.squares - mean * self.sum;
+        (mean > 0.0 && mean.is_finite() && left.is_finite()).then_some((mean, left))
+    }
 }
 
 /// The normal equations of a weighted fit of up to three functions.

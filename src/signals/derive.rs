@@ -168,17 +168,16 @@ impl Sums {
             return;
         }
         let seconds = sample.seconds();
-        let per_second = 1.0 / seconds;
         self.samples += 1;
         self.seconds += seconds;
-        if let Some(read) = sample.read {
-            self.taken_in.add_total(seconds, read as f64, read as f64 * per_second);
+        if let Some((rate, read)) = sample.rate_in().zip(sample.read) {
+            self.taken_in.add_total(seconds, read as f64, rate);
         }
-        if let Some(written) = sample.written {
-            self.put_out.add_total(seconds, written as f64, written as f64 * per_second);
+        if let Some((rate, written)) = sample.rate_out().zip(sample.written) {
+            self.put_out.add_total(seconds, written as f64, rate);
         }
-        self.busy.add(sample.busy_seconds(), seconds);
-        self.back_pressured.add(sample.back_pressured_seconds(), seconds);
+        self.busy.add(sample.busy_ms, sample.micros);
+        self.back_pressured.add(sample.back_pressured_ms.map(u64::cast_signed), sample.micros);
     }
 
     /// What only sources have.
@@ -195,26 +194,26 @@ impl Sums {
     }
 }
 
-/// Seconds of subtasks spent in some way, and the seconds for which that is known.
+/// Milliseconds of subtasks spent in some way, and the microseconds for which that is known.
 #[derive(Default)]
 struct Time {
-    spent: f64,
-    known: f64,
+    spent: i64,
+    known: u64,
 }
 
 impl Time {
-    fn add(&mut self, spent: Option<f64>, seconds: f64) {
+    fn add(&mut self, spent: Option<i64>, micros: u64) {
         if let Some(spent) = spent {
-            self.spent += spent;
-            self.known += seconds;
+            self.spent = self.spent.saturating_add(spent);
+            self.known = self.known.saturating_add(micros);
         }
     }
 
     /// The share of the subtasks' time, from 0 to 1. What counted as busy in one sample may be taken back in the next, so
     /// that only the sum is within bounds, and not even that at the ends.
     fn share(&self, parallelism: Parallelism) -> Option<f64> {
-        let all = self.known * parallelism.as_f64();
-        (all > 0.0).then(|| (self.spent / all).clamp(0.0, 1.0))
+        let all = self.known as f64 * parallelism.as_f64();
+        (all > 0.0).then(|| (self.spent as f64 * 1e3 / all).clamp(0.0, 1.0))
     }
 }
 

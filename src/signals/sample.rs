@@ -79,7 +79,7 @@ pub struct VertexSample {
 impl Sample {
     /// Seconds that it covers, by the median vertex's clock.
     pub fn seconds(&self) -> f64 {
-        self.micros as f64 / 1e6
+        self.micros as f64 * 1e-6
     }
 
     /// How late a source was at its end, in seconds.
@@ -102,7 +102,7 @@ impl Sample {
 impl VertexSample {
     /// Seconds that it covers.
     pub fn seconds(&self) -> f64 {
-        self.micros as f64 / 1e6
+        self.micros as f64 * 1e-6
     }
 
     /// Records/s taken in.
@@ -122,16 +122,18 @@ impl VertexSample {
 
     /// Busy seconds, over all subtasks.
     pub fn busy_seconds(&self) -> Option<f64> {
-        self.busy_ms.map(|ms| ms as f64 / 1e3)
+        self.busy_ms.map(|ms| ms as f64 * 1e-3)
     }
 
     /// Back-pressured seconds, over all subtasks.
     pub fn back_pressured_seconds(&self) -> Option<f64> {
-        self.back_pressured_ms.map(|ms| ms as f64 / 1e3)
+        self.back_pressured_ms.map(|ms| ms as f64 * 1e-3)
     }
 
+    /// With the count as the last factor, so that two rates of one sample share a division.
+    #[inline]
     fn per_second(&self, count: f64) -> Option<f64> {
-        (self.micros > 0).then(|| count * 1e6 / self.micros as f64)
+        (self.micros > 0).then(|| 1e6 / self.micros as f64 * count)
     }
 
     fn plus(&self, later: &Self) -> Self {

@@ -39,14 +39,14 @@ async fn a_job_grows_into_what_the_nodes_have_room_for() -> Result<()> {
     let workload = "  workload: {apiVersion: apps/v1, kind: Deployment, name: taskmanagers}\n";
     namespace.apply(&job.autoscaler("orders", workload)).await?;
     let mut controller = Controller::start(&cluster, &namespace)?;
-    let said = until("one TaskManager more", PATIENCE, async || {
+    // The status is written after the Deployment is.
+    let done = until("one TaskManager more, and why it is not five", PATIENCE, async || {
         let deployment = object(&namespace, &["deployment", "taskmanagers"]).await?;
-        let status = object(&namespace, &["fas", "orders"]).await?["status"].clone();
-        ensure!(deployment["spec"]["replicas"] == 3, "{}: {status}", deployment["spec"]["replicas"]);
-        Ok(status)
+        let (replicas, status) =
+            (&deployment["spec"]["replicas"], &object(&namespace, &["fas", "orders"]).await?["status"]);
+        ensure!(*replicas == 3 && status.to_string().contains("ClusterCapacity"), "{replicas}: {status}");
+        Ok(())
     })
     .await;
-    let said = said.map_err(|error| error.context(controller.said().to_owned()))?;
-    ensure!(said.to_string().contains("ClusterCapacity"), "nothing tells why it is not five: {said}");
-    Ok(())
+    done.map_err(|error| error.context(controller.said().to_owned()))
 }

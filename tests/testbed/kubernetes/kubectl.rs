@@ -14,9 +14,26 @@ pub(super) struct Kubectl {
     pub(super) kubeconfig: PathBuf,
 }
 
+/// What kubectl says when it was not connected within its ten seconds, so that nothing was asked. A machine whose cores are all
+/// taken by starting pods is so slow.
+const NOT_CONNECTED: &str = "TLS handshake timeout";
+
+/// How often it is tried.
+const TRIES: u32 = 6;
+
 impl Kubectl {
     /// Runs it and returns what it printed; its complaint is the error.
     pub(super) fn run(&self, arguments: &[&str], input: &str) -> Result<String> {
+        for _ in 1..TRIES {
+            match self.run_once(arguments, input) {
+                Err(error) if error.to_string().contains(NOT_CONNECTED) => {}
+                done => return done,
+            }
+        }
+        self.run_once(arguments, input)
+    }
+
+    fn run_once(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut child = Command::new(self.program())
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)

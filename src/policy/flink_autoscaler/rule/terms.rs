@@ -51,7 +51,8 @@ pub(super) fn restarts(options: &Options, ledger: &Ledger, now: Timestamp) -> Re
     RestartTracking::of_durations(&seconds)
 }
 
-/// Past rescales of each vertex, with what it could take in at the size before, as far as that was learned.
+/// Past rescales of each vertex, with what it could take in at the size before, as far as that was learned; none where the options
+/// make no use of them.
 pub(super) fn history(
     options: &Options,
     graph: &Graph,
@@ -60,6 +61,9 @@ pub(super) fn history(
     now: Timestamp,
 ) -> ScalingHistory {
     let mut history = ScalingHistory::default();
+    if !(options.effectiveness_detection || options.observed_scalability) {
+        return history;
+    }
     for (vertex, named) in graph.vertices().iter().zip(topology.vertices()) {
         for scaling in scalings(options, &vertex.id, ledger) {
             history.add(options, &named.id, scaling);
