@@ -168,9 +168,10 @@ fn advised(advice: &MemoryAdvice) -> String {
 fn rule_said(RuleSaid { rule, said }: &RuleSaid) -> String {
     match said {
         Said::Sizes => format!("{rule} has a size for every vertex"),
-        Said::Replicas(Replicas { current, wanted, ratio, reading: _, limits }) => {
+        Said::Replicas(Replicas { current, wanted, ratio, reading: _, measured_by, limits }) => {
+            let by = measured_by.map_or_else(String::new, |by| format!(", by {by}"));
             let ratio = ratio
-                .map_or_else(String::new, |ratio| format!(", its metric is at {ratio:.2} of the target"));
+                .map_or_else(String::new, |ratio| format!(", its metric is at {ratio:.2} of the target{by}"));
             let limits = limits.iter().fold(String::new(), |said, limit| {
                 said + &format!(", {:?}: {} -> {}", limit.by, limit.before, limit.after)
             });

@@ -36,7 +36,7 @@ pub use memory::{MemoryAdvice, MemoryJob, MemoryNeed, MemorySizes, advise};
 pub use proposal::{Ceiling, Found, Proposal, Want, Why};
 pub use quantity::{Quantity, QuantityError};
 pub use query::{Query, QueryError, QueryFacts, QueryFault, Unfilled, Variable};
-pub use said::{Replicas, ReplicasLimit, ReplicasLimitedBy, RuleSaid, Said, Silence};
+pub use said::{MeasuredBy, Replicas, ReplicasLimit, ReplicasLimitedBy, RuleSaid, Said, Silence};
 pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, ScheduleWindow, Zone, ZoneError};
 pub use span::{Span, SpanError};
 pub use spec::{

@@ -45,7 +45,8 @@ pub(super) fn ask(metric: &Metric<'_>, context: &Context<'_>) -> Asked {
         .propose(current, observed, tolerance)
         .map_err(|failure| Silence::NoValue { detail: failure.to_string() })?;
     let (wanted, limits) = limited(&asks, observed, context.policy.replicas);
-    let said = Replicas { current, wanted, ratio: asks.ratio, reading: asks.reading, limits };
+    let said =
+        Replicas { current, wanted, ratio: asks.ratio, reading: asks.reading, measured_by: None, limits };
     Ok((sizes(current, wanted, context), Some(said)))
 }
 

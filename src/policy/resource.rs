@@ -2,7 +2,7 @@
 
 use super::hpa::{self, Ask, Metric, PodMetrics, Sample, Timing};
 use super::replicas;
-use super::said::{Asked, Context, Silence};
+use super::said::{Asked, Context, MeasuredBy, Replicas, Silence};
 use super::{Resource, ResourceName, ResourceTarget};
 use crate::model::{Amount, Container, Pod};
 
@@ -10,7 +10,7 @@ mod cpu;
 
 /// What the rule asks for.
 pub(super) fn propose(rule: &Resource, context: &Context<'_>) -> Asked {
-    let pods = pods(rule, context)?;
+    let (pods, by) = pods(rule, context)?;
     let source =
         if rule.container.is_some() { hpa::Source::ContainerResource } else { hpa::Source::Resource };
     let cpu = (rule.name == ResourceName::Cpu).then(Timing::default);
@@ -21,11 +21,12 @@ pub(super) fn propose(rule: &Resource, context: &Context<'_>) -> Asked {
             Ask::PodAverage { pods, target: average_value.milli() }
         }
     };
-    replicas::ask(&Metric::Measured { source, ask }, context)
+    let (wants, said) = replicas::ask(&Metric::Measured { source, ask }, context)?;
+    Ok((wants, said.map(|said| Replicas { measured_by: Some(by), ..said })))
 }
 
 /// The pods of the workload with what the metrics API says of them; with what Prometheus says where that says nothing.
-fn pods(rule: &Resource, context: &Context<'_>) -> Result<Vec<hpa::Pod>, Silence> {
+fn pods(rule: &Resource, context: &Context<'_>) -> Result<(Vec<hpa::Pod>, MeasuredBy), Silence> {
     let around = &context.snapshot.around;
     let workload = around.workload.as_ref();
     if let Some(workload) = workload {
@@ -39,7 +40,7 @@ fn pods(rule: &Resource, context: &Context<'_>) -> Result<Vec<hpa::Pod>, Silence
             let told = cpu.told.as_ref().map_err(|detail| Silence::Failed { detail: detail.clone() })?;
             cpu::pods(told, pods, rule, cpu.at)
         }
-        (_, Some(pods)) => Ok(pods.iter().map(|pod| of_pod(pod, rule)).collect()),
+        (_, Some(pods)) => Ok((pods.iter().map(|pod| of_pod(pod, rule)).collect(), MeasuredBy::MetricsApi)),
         (_, None) => Err(Silence::NotAsked),
     }
 }

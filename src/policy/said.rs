@@ -1,5 +1,6 @@
 //! What one rule says: a size for every vertex, or why it cannot say.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -102,9 +103,36 @@ pub struct Replicas {
     pub ratio: Option<f64>,
     /// What was measured.
     pub reading: hpa::Reading,
+    /// Who measured what the pods use, of a `resource` rule.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_by: Option<MeasuredBy>,
     /// What changed the number on its way from the metric over its target, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<ReplicasLimit>,
+}
+
+/// Who measures what the pods of a workload use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum MeasuredBy {
+    /// The metrics API of Kubernetes (metrics-server).
+    MetricsApi,
+    /// The kubelet's cAdvisor, by way of Prometheus.
+    Cadvisor,
+    /// Flink's own reporter, by way of Prometheus: CPU time of the JVM.
+    FlinkCpuTime,
+    /// The same: the share of the cores that the JVM sees.
+    FlinkCpuLoad,
+}
+
+impl fmt::Display for MeasuredBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MetricsApi => "the metrics API",
+            Self::Cadvisor => "cAdvisor",
+            Self::FlinkCpuTime => "Flink's reporter (Status.JVM.CPU.Time)",
+            Self::FlinkCpuLoad => "Flink's reporter (Status.JVM.CPU.Load)",
+        })
+    }
 }
 
 /// One limit that changed how many TaskManagers a rule asks for.

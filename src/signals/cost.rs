@@ -1,6 +1,6 @@
 //! What a record costs: busy seconds of one subtask per record taken in.
 
-use super::estimate::{Tally, both, ratio_noise};
+use super::estimate::{Tally, ratio_variance};
 use super::sample::HIDDEN_SECONDS;
 use super::window::{Seen, last_regime};
 use super::{Estimate, Sample, VertexSample};
@@ -45,7 +45,7 @@ pub(super) fn cost(samples: &[Sample], window: usize, v: usize, parallelism: Par
     let mut sums = Tally::default();
     let estimate = |sums: &Tally| {
         let hidden = hidden(watched.longest_wait, sums.weight(), parallelism);
-        Some(sums.estimate(ratio_noise)?.widened(hidden))
+        Some(sums.estimate(ratio_variance)?.widened(hidden))
     };
     let is_precise = |sums: &Tally| estimate(sums).is_some_and(|time| time.relative_half_width() <= PRECISE);
     let mut start = samples.len();
@@ -111,11 +111,12 @@ fn of_sample(sample: &VertexSample) -> Option<Seen> {
 fn last_change(samples: &[Sample], v: usize, parallelism: Parallelism, longest_wait: f64) -> usize {
     let first = samples.len().saturating_sub(WATCHED);
     let at = |sample: usize, _| of_sample(&samples[first + sample].vertices[v]);
-    let noise = |sample: usize, _| {
-        at(sample, 0)
-            .map_or(0.0, |cost| both(ratio_noise(cost.value), hidden(longest_wait, cost.weight, parallelism)))
+    let variance = |sample: usize, _| {
+        at(sample, 0).map_or(0.0, |cost| {
+            ratio_variance(cost.value) + hidden(longest_wait, cost.weight, parallelism).powi(2)
+        })
     };
-    let regime = last_regime::<1>(samples.len() - first, CHANGES, 1, at, noise);
+    let regime = last_regime::<1>(samples.len() - first, CHANGES, 1, at, variance);
     if regime.start == 0 { 0 } else { first + regime.start }
 }
 

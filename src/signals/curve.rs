@@ -73,15 +73,6 @@ impl Curve {
     /// works, so contention is at most that of subtasks that take turns (`b = a`). Flat unless the points show more than noise.
     pub fn fit(points: &[CurvePoint], now: Timestamp) -> Option<Self> {
         let usable = || points.iter().filter(|point| is_usable(point));
-        let mut flat = Flat::default();
-        for point in usable() {
-            flat.add(point.service_time.get(), weight(point, now));
-        }
-        let (service_time, misfit) = flat.solve()?;
-        // No coefficient can lower it by more than it is, and of most vertices one is enough.
-        if misfit < SIGNIFICANT {
-            return Some(Self::flat(service_time));
-        }
         let largest = usable().map(|point| point.parallelism.as_f64()).fold(1.0, f64::max);
         let mut squares = LeastSquares::default();
         for point in usable() {
@@ -93,7 +84,12 @@ impl Curve {
                 weight(point, now),
             );
         }
-        let (mut best, mut misfit) = ([service_time, 0.0, 0.0], misfit);
+        let (service_time, mut misfit) = squares.solve_flat()?;
+        // No coefficient can lower it by more than it is, and of many vertices one is enough.
+        if misfit < SIGNIFICANT {
+            return Some(Self::flat(service_time));
+        }
+        let mut best = [service_time, 0.0, 0.0];
         for terms in [2, 3] {
             if let Some((fit, left)) = squares.solve(terms)
                 && left + SIGNIFICANT <= misfit
@@ -161,29 +157,6 @@ fn weight(point: &CurvePoint, now: Timestamp) -> f64 {
     1.0 / (relative * point.service_time.get() * point.service_time.get())
 }
 
-/// A weighted fit of one service time for all sizes.
-#[derive(Default)]
-struct Flat {
-    weight: f64,
-    sum: f64,
-    squares: f64,
-}
-
-impl Flat {
-    fn add(&mut self, y: f64, weight: f64) {
-        self.weight += weight;
-        self.sum += weight * y;
-        self.squares += weight * y * y;
-    }
-
-    /// The mean, and the sum of squares that it leaves, each in units of its point's variance.
-    fn solve(&self) -> Option<(f64, f64)> {
-        let mean = self.sum / self.weight;
-        let left = self.squares - mean * self.sum;
-        (mean > 0.0 && mean.is_finite() && left.is_finite()).then_some((mean, left))
-    }
-}
-
 /// The normal equations of a weighted fit of up to three functions.
 #[derive(Default)]
 struct LeastSquares {
@@ -201,6 +174,14 @@ impl LeastSquares {
             }
         }
         self.total += weight * y * y;
+    }
+
+    /// The first coefficient alone, with the squares that it leaves.
+    fn solve_flat(&self) -> Option<(f64, f64)> {
+        let [weight, _, _, sum] = self.rows[0];
+        let mean = sum / weight;
+        let left = self.total - mean * sum;
+        (mean > 0.0 && mean.is_finite() && left.is_finite()).then_some((mean, left))
     }
 
     /// The coefficients of the first `terms` functions, none negative, with the least squares of those that make use of the last

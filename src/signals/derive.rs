@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::cost::cost;
-use super::estimate::{Tally, rate_noise, ratio_noise};
+use super::estimate::{Tally, rate_variance, ratio_variance};
 use super::flow::{Edge, FlowMemory};
 use super::lag::{UsualLags, lag};
 use super::window::{Seen, Window, last_regime, window};
@@ -70,10 +70,10 @@ fn watch_loads(samples: &[Sample], last: &Snapshot) -> Window {
         let value = arrival(sample, last.vertices[v].parallelism, guesses[source])?;
         Some(Seen { value, weight: sample.seconds() })
     };
-    let noise = |sample: usize, source: usize| {
-        at(sample, source).map_or(0.0, |seen| rate_noise(seen.value, seen.weight))
+    let variance = |sample: usize, source: usize| {
+        at(sample, source).map_or(0.0, |seen| rate_variance(seen.value, seen.weight))
     };
-    let regime = last_regime::<4>(watched.len(), LOAD_CHANGES, sources.len(), at, noise);
+    let regime = last_regime::<4>(watched.len(), LOAD_CHANGES, sources.len(), at, variance);
     window(watched.len(), regime, |sample| watched[sample].seconds()).after(first)
 }
 
@@ -129,7 +129,7 @@ fn vertex(
         }
     }
     let each = sums.seconds / f64::from(sums.samples.max(1));
-    let rate = |tally: &Tally| tally.estimate(|mean| rate_noise(mean, each)).map(Estimate::at_least_zero);
+    let rate = |tally: &Tally| tally.estimate(|mean| rate_variance(mean, each)).map(Estimate::at_least_zero);
     let (rate_in, rate_out) = (rate(&sums.taken_in), rate(&sums.put_out));
     let cost = if is_source { None } else { cost(samples, window.start, v, parallelism) };
     VertexSignals {
@@ -143,7 +143,7 @@ fn vertex(
         arrival: rate(&sums.arrival),
         backlog: if is_source { pending_records.map(|records| records as f64) } else { None },
         // The gauge wavers with what goes through it, not with its own change.
-        backlog_growth: sums.growth.estimate(|_| rate_noise(rate_out.map_or(0.0, |rate| rate.mean), each)),
+        backlog_growth: sums.growth.estimate(|_| rate_variance(rate_out.map_or(0.0, |rate| rate.mean), each)),
         lag: None,
         records: cost.map_or(0.0, |cost| cost.records),
     }
@@ -238,7 +238,7 @@ fn edge(samples: &[Sample], window: Window, last: &Snapshot, e: usize, memory: &
     } else if flows.ratios.samples() < SELECTIVITY_SAMPLES {
         memory.selectivity()
     } else {
-        flows.ratios.estimate(ratio_noise)
+        flows.ratios.estimate(ratio_variance)
     };
     let flow = (seconds > 0.0).then(|| flow / seconds);
     EdgeSignals {
@@ -273,7 +273,10 @@ impl Flows {
 
     fn are_precise(&self) -> bool {
         self.ratios.samples() >= SELECTIVITY_SAMPLES
-            && self.ratios.estimate(ratio_noise).is_some_and(|ratio| ratio.relative_half_width() <= PRECISE)
+            && self
+                .ratios
+                .estimate(ratio_variance)
+                .is_some_and(|ratio| ratio.relative_half_width() <= PRECISE)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::estimate::{Tally, both, rate_noise};
+use super::estimate::{Tally, both, rate_variance};
 use super::{Estimate, Sample};
 use crate::model::{Graph, Ship};
 
@@ -97,10 +97,6 @@ const LEAST_RATIO: f64 = 1.5;
 /// A flow that wavers by more than this share of itself while its input stays at one level comes in bursts.
 const BURSTS: f64 = 0.5;
 
-/// A flow that grows less than the input to this power does not follow it: halfway between one that does (1) and one
-/// that the clock alone determines (0).
-const LEAST_GROWTH: f64 = 0.5;
-
 /// How much travelled along one edge at different levels of its sender's input.
 ///
 /// A window that fires by the clock puts out one record for each key, however many it took in. That shows only when
@@ -133,14 +129,14 @@ impl Level {
     }
 
     fn estimate(&self) -> Option<Estimate> {
-        self.flow().estimate(|mean| rate_noise(mean, self.seconds / self.samples))
+        self.flow().estimate(|mean| rate_variance(mean, self.seconds / self.samples))
     }
 
     /// Whether the flow wavers much more than the input, as that of a window which fires by the clock.
     fn comes_in_bursts(&self) -> bool {
-        let mean = self.flow / self.seconds;
-        let variance = self.flow_squared / self.seconds - mean * mean;
-        variance > (BURSTS * mean) * (BURSTS * mean)
+        // The variance against the square of so much of the mean, both times the square of the seconds.
+        let flow_squared = self.flow * self.flow;
+        self.flow_squared * self.seconds - flow_squared > BURSTS * BURSTS * flow_squared
     }
 
     fn fade(&mut self) {
@@ -195,13 +191,14 @@ impl FlowMemory {
             all.add_all(&level.flow());
         }
         let each = all.weight() / f64::from(all.samples().max(1));
-        all.estimate(|mean| rate_noise(mean, each)).map(Estimate::at_least_zero)
+        all.estimate(|mean| rate_variance(mean, each)).map(Estimate::at_least_zero)
     }
 
     /// The most records/s that are to be expected, where these do not follow the input.
     ///
     /// Either they were seen not to: from the lowest level of the input to the highest they grew by less than half as much as
-    /// it (on a scale of logarithms), with 95 % probability. Or they come in bursts, as what a window puts out when the clock
+    /// it (on a scale of logarithms, so by less than its root: halfway between one that follows and one that the clock alone
+    /// determines), with 95 % probability. Or they come in bursts, as what a window puts out when the clock
     /// tells it to: one record for each key, however many went in. That is an inference before the input has ever changed;
     /// when it is wrong, what is seen next corrects it (`control.md`, section 6).
     pub(super) fn bound(&self) -> Option<f64> {
@@ -218,19 +215,26 @@ impl FlowMemory {
     }
 
     fn bound_by_levels(&self) -> Option<f64> {
-        let known = || self.known();
-        let by_input = |a: &&Level, b: &&Level| a.input_rate().total_cmp(&b.input_rate());
-        let (least, most) = known().min_by(by_input).zip(known().max_by(by_input))?;
-        let input_grew = most.input_rate() / least.input_rate();
+        let mut rates = self.known().map(|level| (level.input_rate(), level));
+        let first = rates.next()?;
+        let ((least_rate, least), (most_rate, most)) = rates.fold((first, first), |(least, most), one| {
+            (if one.0 < least.0 { one } else { least }, if one.0 > most.0 { one } else { most })
+        });
+        let input_grew = most_rate / least_rate;
         if input_grew.is_nan() || input_grew < LEAST_RATIO {
+            return None;
+        }
+        let (low, high) = (least.flow / least.seconds, most.flow / most.seconds);
+        // It does follow, whatever the errors: as it nearly always does.
+        if high * high >= low * low * input_grew {
             return None;
         }
         let (low, high) = (least.estimate()?, most.estimate()?);
         // Relative errors add up as squares in a ratio.
         let error = both(low.relative_half_width(), high.relative_half_width());
         let flow_grew_at_most = high.mean / low.mean * (1.0 + error);
-        (flow_grew_at_most < input_grew.powf(LEAST_GROWTH))
-            .then(|| known().filter_map(|level| level.flow().mean()).fold(0.0, f64::max))
+        (flow_grew_at_most < input_grew.sqrt())
+            .then(|| self.known().filter_map(|level| level.flow().mean()).fold(0.0, f64::max))
     }
 }
 

@@ -85,8 +85,8 @@ impl Outside {
     }
 }
 
-/// Finds the last change in some series of values of the same samples: `at(sample, series)`, with `noise(sample, series)` the
-/// standard deviation that a value is known to have at least.
+/// Finds the last change in some series of values of the same samples: `at(sample, series)`, with `variance(sample, series)`
+/// what a value is known to have of it at least.
 ///
 /// A value is plainly outside when it is further from the mean before it than the share `floor` of it, which ordinary noise
 /// is not, and further than one more value is expected to lie with 95 % probability. One such sample may be a mixture of
@@ -99,7 +99,7 @@ pub(super) fn last_regime<const SERIES: usize>(
     floor: f64,
     series: usize,
     at: impl Fn(usize, usize) -> Option<Seen>,
-    noise: impl Fn(usize, usize) -> f64,
+    variance: impl Fn(usize, usize) -> f64,
 ) -> Regime {
     // Most jobs have few series; they need no memory from the heap.
     let (mut few, mut many) = ([Tally::default(); SERIES], Vec::new());
@@ -126,7 +126,7 @@ pub(super) fn last_regime<const SERIES: usize>(
         add(tallies, samples, u64::MAX);
     };
     let outside = |tallies: &[Tally], sample: usize| {
-        outside(tallies, floor, |series| at(sample, series), |series| noise(sample, series))
+        outside(tallies, floor, |series| at(sample, series), |series| variance(sample, series))
     };
     let fell_back = |tallies: &[Tally], suspect: Suspect, sample: usize| {
         suspect.out.far != 0
@@ -211,14 +211,14 @@ fn outside(
     tallies: &[Tally],
     floor: f64,
     at: impl Fn(usize) -> Option<Seen>,
-    noise: impl Fn(usize) -> f64,
+    variance: impl Fn(usize) -> f64,
 ) -> Outside {
     let mut outside = Outside::default();
     for (series, tally) in tallies.iter().enumerate() {
         let Some((mean, value)) = tally.mean().zip(at(series)) else { continue };
         let distance = (value.value - mean).abs();
         // The cheap question first: it is answered with no nearly always.
-        if distance > floor * mean.abs() && distance > tally.expected_within(mean, noise(series)) {
+        if distance > floor * mean.abs() && distance > tally.expected_within(mean, variance(series)) {
             let side = if value.value > mean { &mut outside.above } else { &mut outside.below };
             *side |= bit(series);
             if value.value > mean * BURST {
@@ -272,13 +272,13 @@ pub(super) fn window(samples: usize, regime: Regime, seconds: impl Fn(usize) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::super::estimate::rate_noise;
+    use super::super::estimate::rate_variance;
     use super::*;
 
     /// The regime of one load, sampled every 5 s.
     fn regime(loads: &[f64]) -> Regime {
         let at = |sample: usize, _| Some(Seen { value: loads[sample], weight: 5.0 });
-        last_regime::<4>(loads.len(), 0.1, 1, at, |sample, _| rate_noise(loads[sample], 5.0))
+        last_regime::<4>(loads.len(), 0.1, 1, at, |sample, _| rate_variance(loads[sample], 5.0))
     }
 
     #[test]
@@ -332,8 +332,8 @@ mod tests {
     fn a_burst_at_one_source_says_nothing_of_the_others() {
         let load = |sample, series| if series == 1 && sample == 4 { 24_500.0 } else { 500.0 };
         let at = |sample, series| Some(Seen { value: load(sample, series), weight: 5.0 });
-        let noise = |sample, series| rate_noise(load(sample, series), 5.0);
-        let found = last_regime::<4>(7, 0.1, 3, at, noise);
+        let variance = |sample, series| rate_variance(load(sample, series), 5.0);
+        let found = last_regime::<4>(7, 0.1, 3, at, variance);
         let window = window(7, found, |_| 5.0).after(10);
         assert_eq!((window.start, window.burst_of(0), window.burst_of(1)), (10, 0..0, 14..15));
     }
@@ -370,9 +370,9 @@ mod tests {
     fn one_source_of_many_is_enough() {
         let load = |sample, series| if series == 70 && sample >= 4 { 1500.0 } else { 500.0 };
         let at = |sample, series| Some(Seen { value: load(sample, series), weight: 5.0 });
-        let noise = |sample, series| rate_noise(load(sample, series), 5.0);
+        let variance = |sample, series| rate_variance(load(sample, series), 5.0);
         assert_eq!(
-            last_regime::<4>(6, 0.1, 100, at, noise),
+            last_regime::<4>(6, 0.1, 100, at, variance),
             Regime { start: 4, changing: false, burst: None }
         );
     }

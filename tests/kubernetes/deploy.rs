@@ -98,6 +98,8 @@ async fn the_chart_is_taken_with_all_that_it_offers() -> Result<()> {
         "podLabels.team=streams",
         "extraArgs={-v}",
         "log.format=json",
+        "otlp.endpoint=http://collector:4318",
+        "otlp.headersSecret.name=collector",
         "priorityClassName=system-cluster-critical",
         "files={orders-tls,prometheus}",
     ];
@@ -106,6 +108,9 @@ async fn the_chart_is_taken_with_all_that_it_offers() -> Result<()> {
     let mounts = "jsonpath={.spec.template.spec.containers[0].volumeMounts[*].mountPath}";
     let mounts = namespace.kubectl(&["get", "deployment", "tidegate", "-o", mounts]).await?;
     ensure!(mounts == "/etc/tidegate/orders-tls /etc/tidegate/prometheus", "{mounts}");
+    let traces = "jsonpath={.spec.template.spec.containers[0].env[?(@.name=='OTEL_EXPORTER_OTLP_HEADERS')].valueFrom.secretKeyRef}";
+    let traces = namespace.kubectl(&["get", "deployment", "tidegate", "-o", traces]).await?;
+    ensure!(traces == r#"{"key":"headers","name":"collector"}"#, "{traces}");
     // With a monitor, the kind of which only the Prometheus Operator brings.
     ensure!(chart(&namespace, &["podMonitor.enabled=true"]).await?.contains("kind: PodMonitor"));
     ensure!(!chart(&namespace, &[]).await?.contains("kind: PodMonitor"));
@@ -125,6 +130,7 @@ async fn the_chart_refuses_wrong_values() -> Result<()> {
         ("policies.nights.rule=x", "'rules'"),
         ("podMonitor.interval=soon", "'/podMonitor/interval'"),
         ("files={../x}", "'/files/0'"),
+        ("otlp.endpoint=collector:4318", "'/otlp/endpoint'"),
     ] {
         let refused = chart(&namespace, &[value]).await.err().map(|e| format!("{e:#}")).unwrap_or_default();
         ensure!(refused.contains(said), "{value} is answered by {refused:?}");

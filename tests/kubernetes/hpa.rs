@@ -16,7 +16,8 @@ use tidegate::daemon::clock;
 use tidegate::model::Timestamp;
 
 use crate::controller::bed::{Controller, install};
-use crate::kubernetes::{Cluster, Options};
+use crate::kubernetes::{Cluster, Namespace, Options};
+use crate::monitored::Monitored;
 use crate::testbed::{Job, until};
 
 /// The HPA looks every 15 s at figures that are up to 20 s old, and new TaskManagers have to start.
@@ -194,6 +195,37 @@ impl Comparison<'_> {
     }
 }
 
+/// Waits until Tidegate without Kubernetes, by the usual monitoring of it in Prometheus, reads as much CPU as Tidegate does by
+/// metrics-server, a fifth more or less: their measurements are of other seconds.
+async fn cadvisor_says_the_same(
+    namespace: &Namespace,
+    flink: &str,
+    prometheus: &str,
+    by_metrics_server: impl Fn() -> Result<Look>,
+) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("flink.yaml");
+    let config = autoscaler(flink)
+        .replace("{name: flink}", &format!("{{name: flink, namespace: {}}}", namespace.name()));
+    fs::write(&file, config)?;
+    until("cAdvisor and metrics-server to tell the same", PATIENCE, async || {
+        let mut recommend = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        recommend.args(["recommend", "-o", "json", "--poll", "1s", "--prometheus", prometheus, "--config"]);
+        recommend.arg(&file);
+        let output = tokio::task::spawn_blocking(move || recommend.output()).await??;
+        let told: Value = serde_json::from_slice(&output.stdout)
+            .with_context(|| String::from_utf8_lossy(&output.stderr).into_owned())?;
+        let said = &told["decision"]["proposal"]["rules"][0];
+        ensure!(said["measuredBy"] == "Cadvisor", "{said}");
+        let percent = said["reading"]["utilization"]["percent"].as_i64().context("per cents")?;
+        let ours = by_metrics_server()?.percent;
+        ensure!((percent - ours).abs() * 5 <= ours, "{percent} % by cAdvisor, {ours} % by metrics-server");
+        println!("{percent} % by cAdvisor and kube-state-metrics in Prometheus, {ours} % by metrics-server");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
@@ -204,6 +236,9 @@ async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() ->
     let job = Job::chain(&topic).parallelism("parse", 3).cost("parse", "burn:1ms").cost("enrich", "none");
     let job = flink.submit(&job).await?;
     flink.client().running_at(&job, PATIENCE, &[("parse", 3)]).await?;
+
+    let nodes = namespace.kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]).await?;
+    let monitored = Monitored::start(&namespace, &nodes, 3).await?;
 
     // 0.6 cores over pods that request 0.2 each: five or six of them have half of that each.
     topic.set_rate(600.0)?;
@@ -249,6 +284,9 @@ async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() ->
     let output = tokio::task::spawn_blocking(move || doctor.output()).await??;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     ensure!(said.contains("\"name\":\"flink\",\"what\":\"Flink\""), "{said}");
+
+    let ours = || Ok(comparison.tidegates()?.last().copied().context("Tidegate looks, too")?);
+    cadvisor_says_the_same(&namespace, &forward.url(), &monitored.prometheus.url(), ours).await?;
 
     topic.set_rate(0.0)?;
     until("the HPA to go back to the least replicas", PATIENCE, async || {

@@ -18,6 +18,7 @@ mod crd;
 mod deploy;
 mod doctor;
 mod hpa;
+mod monitored;
 mod sidecar;
 mod statefulset;
 mod story;

@@ -1,5 +1,5 @@
 //! The alerts of deploy/monitoring on a real Prometheus that scrapes a daemon: each fires when its fault is made, and stops when it
-//! is mended. Only `TidegateNobodyActs` is left to promtool: it takes a Lease that nobody can have.
+//! is mended. `TidegateNobodyActs` takes a Lease that nobody can have, so that it is beside the tests of leading.
 
 use std::fs;
 use std::path::Path;

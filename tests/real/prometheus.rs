@@ -107,7 +107,7 @@ async fn throughput_and_a_query_and_cpu_each_decide_at_some_time() -> Result<()>
     let applied =
         cycles.iter().rfind(|cycle| cycle["outcome"]["outcome"] == "Applied").context("a rescale")?;
     let told = applied.to_string();
-    ensure!(told.contains("\"cores\":[") && told.contains("MetricAboveTarget"), "{told}");
+    ensure!(told.contains("\"measuredBy\":\"FlinkCpuTime\"") && told.contains("MetricAboveTarget"), "{told}");
     daemon.replays()?;
     daemon.stop()
 }

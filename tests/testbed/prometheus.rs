@@ -32,12 +32,21 @@ impl Prometheus {
         Self::with_rules(scrapes, "groups: []").await
     }
 
+    /// One that is told in YAML what it scrapes: each a list item of `scrape_configs`.
+    pub async fn scraping(scrapes: &str) -> Result<Self> {
+        Self::with_config(&(config(&[]) + scrapes), "groups: []").await
+    }
+
     /// The same with a file of rules, which are evaluated every second.
     pub async fn with_rules(scrapes: &[Scrape<'_>], rules: &str) -> Result<Self> {
+        Self::with_config(&config(scrapes), rules).await
+    }
+
+    async fn with_config(config: &str, rules: &str) -> Result<Self> {
         install()?;
         let mut folder = tempfile::Builder::new().prefix("testbed-").tempdir()?;
         folder.disable_cleanup(std::env::var_os("TIDEGATE_KEEP").is_some());
-        fs::write(folder.path().join("prometheus.yml"), config(scrapes))?;
+        fs::write(folder.path().join("prometheus.yml"), config)?;
         fs::write(folder.path().join("rules.yml"), rules)?;
         let mut prometheus = Self { process: None, port: ports::free()?, folder };
         prometheus.restart_empty().await?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::hpa::{self, Sample};
-use super::super::said::Silence;
+use super::super::said::{MeasuredBy, Silence};
 use super::super::{Resource, ResourceTarget};
 use super::of_pod;
 use crate::model::{Container, ContainerCpu, CpuTold, Phase, Pod, Ready, ReadyStatus, Timestamp};
@@ -25,12 +25,12 @@ pub(super) fn pods(
     pods: Option<&[Pod]>,
     rule: &Resource,
     at: Timestamp,
-) -> Result<Vec<hpa::Pod>, Silence> {
+) -> Result<(Vec<hpa::Pod>, MeasuredBy), Silence> {
     let by_container = by_container(told, pods, at).iter().map(|pod| of_pod(pod, rule)).collect::<Vec<_>>();
     let is_relative = matches!(rule.target, ResourceTarget::Utilization { .. });
     let is_enough = |pod: &hpa::Pod| pod.sample.is_some() && (pod.request.is_some() || !is_relative);
     if by_container.iter().any(is_enough) {
-        return Ok(by_container);
+        return Ok((by_container, MeasuredBy::Cadvisor));
     }
     if rule.container.is_some() {
         return Err(no_value(
@@ -41,9 +41,9 @@ pub(super) fn pods(
     let alive: Vec<&Pod> = pods.unwrap_or_default().iter().filter(|pod| pod.is_alive()).collect();
     let requests = alive.iter().map(|pod| of_pod(pod, rule).request);
     let request = requests.reduce(|one, other| one.filter(|one| Some(*one) == other)).flatten();
-    let (used, request) = match (request, is_relative) {
-        (Some(_), _) | (None, false) => (&told.cores, request),
-        (None, true) => (&told.shares, Some(WHOLE)),
+    let (used, request, by) = match (request, is_relative) {
+        (Some(_), _) | (None, false) => (&told.cores, request, MeasuredBy::FlinkCpuTime),
+        (None, true) => (&told.shares, Some(WHOLE), MeasuredBy::FlinkCpuLoad),
     };
     if used.is_empty() {
         return Err(no_value(
@@ -55,7 +55,7 @@ pub(super) fn pods(
     let measured = used.iter().map(|used| steady(request, Some(Sample { value: *used, at, window: WINDOW })));
     // Pods whose TaskManager runs nothing of the job, or nothing yet: of unknown load.
     let others = alive.len().saturating_sub(used.len());
-    Ok(measured.chain(std::iter::repeat_n(steady(request, None), others)).collect())
+    Ok((measured.chain(std::iter::repeat_n(steady(request, None), others)).collect(), by))
 }
 
 fn no_value(detail: &str) -> Silence {
@@ -120,18 +120,16 @@ mod tests {
 
     const MEASURED: Silence = Silence::NotAsked;
 
+    /// What the rule asks for, and by whose measurement.
+    type Wanted = Result<(u32, Option<MeasuredBy>), Silence>;
+
     fn container(pod: &str, container: &str, used: Option<i64>, request: Option<i64>) -> ContainerCpu {
         ContainerCpu { pod: pod.to_owned(), container: container.to_owned(), cpu: Amount { request, used } }
     }
 
     /// The TaskManagers that the rule asks for, of a job that fills four; where the API server tells, those are pods `0` to `3`,
     /// which request half a core each.
-    fn asked(
-        told: &CpuTold,
-        by_api: bool,
-        target: ResourceTarget,
-        only: Option<&str>,
-    ) -> Result<u32, Silence> {
+    fn asked(told: &CpuTold, by_api: bool, target: ResourceTarget, only: Option<&str>) -> Wanted {
         let mut job = Job::chain(&[(1, 0.0), (4, 0.004)]).filling(4).arriving(500.0);
         job.snapshot.around.cpu = Some(Box::new(Cpu { at: job.now, told: Ok(told.clone()) }));
         job.snapshot.around.workload = by_api.then(|| {
@@ -148,7 +146,7 @@ mod tests {
         let rule = Resource { name: ResourceName::Cpu, container, target, when: None, fallback: None };
         let policy = Policy::default();
         let said = super::super::propose(&rule, &job.context(&policy))?;
-        said.1.map(|replicas| replicas.wanted).ok_or(MEASURED)
+        said.1.map(|replicas| (replicas.wanted, replicas.measured_by)).ok_or(MEASURED)
     }
 
     #[test]
@@ -162,16 +160,21 @@ mod tests {
         let advisor = |request| CpuTold { containers: pods(request), ..CpuTold::default() };
         let flink = CpuTold { cores: vec![400; 4], shares: vec![250; 4], ..CpuTold::default() };
         let both = CpuTold { containers: pods(None), ..flink.clone() };
+        let (by_cadvisor, by_time, by_load) = (
+            Some((7, Some(MeasuredBy::Cadvisor))),
+            Some((7, Some(MeasuredBy::FlinkCpuTime))),
+            Some((2, Some(MeasuredBy::FlinkCpuLoad))),
+        );
         for (name, told, by_api, target, expected) in [
-            ("requests by kube-state-metrics", advisor(Some(500)), false, half, Some(7)),
-            ("requests by the API server", advisor(None), true, half, Some(7)),
-            ("those of the API server count", advisor(Some(100)), true, half, Some(7)),
+            ("requests by kube-state-metrics", advisor(Some(500)), false, half, by_cadvisor),
+            ("requests by the API server", advisor(None), true, half, by_cadvisor),
+            ("those of the API server count", advisor(Some(100)), true, half, by_cadvisor),
             ("no requests", advisor(None), false, half, None),
-            ("cores without requests", advisor(None), false, cores, Some(7)),
-            ("Flink's cores against requests", flink.clone(), true, half, Some(7)),
-            ("Flink's share of what its JVM sees", flink.clone(), false, half, Some(2)),
-            ("Flink's cores", flink, false, cores, Some(7)),
-            ("Flink's share where cAdvisor has no requests", both, false, half, Some(2)),
+            ("cores without requests", advisor(None), false, cores, by_cadvisor),
+            ("Flink's cores against requests", flink.clone(), true, half, by_time),
+            ("Flink's share of what its JVM sees", flink.clone(), false, half, by_load),
+            ("Flink's cores", flink, false, cores, by_time),
+            ("Flink's share where cAdvisor has no requests", both, false, half, by_load),
             ("nothing", CpuTold::default(), true, half, None),
         ] {
             assert_eq!(asked(&told, by_api, target, None).ok(), expected, "{name}");
@@ -184,7 +187,8 @@ mod tests {
         let told = |used: &[i64]| CpuTold { cores: used.to_vec(), ..CpuTold::default() };
         // Idle where the others ask for more: 1200m of 2000m. Busy where they ask for less: 1100m of 2000m, which is no less.
         for (used, expected) in [(&[400, 400, 400][..], 5), (&[50, 50], 4), (&[50, 50, 50, 50], 1)] {
-            assert_eq!(asked(&told(used), true, half, None), Ok(expected), "{used:?}");
+            let wanted = asked(&told(used), true, half, None).map(|(wanted, _)| wanted);
+            assert_eq!(wanted, Ok(expected), "{used:?}");
         }
     }
 
@@ -199,8 +203,10 @@ mod tests {
             cores: vec![400],
             shares: vec![900],
         };
-        assert_eq!(asked(&told, false, half, Some("tm")), Ok(2), "80 % of one pod");
-        assert_eq!(asked(&told, false, half, None), Ok(1), "40 % of it");
+        for (only, expected, why) in [(Some("tm"), 2, "80 % of one pod"), (None, 1, "40 % of it")] {
+            let wanted = asked(&told, false, half, only).map(|(wanted, _)| wanted);
+            assert_eq!(wanted, Ok(expected), "{why}");
+        }
         let said =
             asked(&told, false, half, Some("init")).expect_err("there is no such container").to_string();
         assert!(said.contains("container_cpu_usage_seconds_total"), "{said}");

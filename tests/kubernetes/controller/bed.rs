@@ -148,8 +148,10 @@ impl Controller {
 
     /// The same by a kubeconfig, with more arguments.
     pub fn with(kubeconfig: &Path, namespace: &Namespace, more: &[&str]) -> Result<Self> {
+        let listen = if more.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] };
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
-            .args(["run", "--kubernetes", "--listen", "127.0.0.1:0"])
+            .args(["run", "--kubernetes"])
+            .args(listen)
             .args(["--namespace", namespace.name(), "--lease-namespace", namespace.name()])
             .args(more)
             .env("KUBECONFIG", kubeconfig)

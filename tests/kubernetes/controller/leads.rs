@@ -3,11 +3,20 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use tidegate::daemon::clock;
 use tokio::time::{Instant, sleep};
 
-use super::bed::{ASKED, Controller, Job, events, namespace, object};
+use super::bed::{ASKED, Controller, Job, PATIENCE, events, namespace, object};
 use crate::kubernetes::Cluster;
-use crate::testbed::Fault;
+use crate::testbed::{Fault, Prometheus, free_port, until};
+
+/// A Lease that somebody keeps who is not there any more.
+const KEPT: &str = "
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: tidegate}
+spec: {holderIdentity: somebody, leaseDurationSeconds: 3600, acquireTime: NOW, renewTime: NOW}
+";
 
 #[tokio::test]
 async fn another_takes_over_from_a_killed_leader_and_does_nothing_twice() -> Result<()> {
@@ -87,4 +96,33 @@ async fn a_state_that_somebody_else_wrote_is_read_again_before_anything_is_done(
     controller.says(ASKED).await?;
     ensure!(job.changes() == 1);
     Ok(())
+}
+
+#[tokio::test]
+async fn an_alert_tells_that_nobody_can_have_the_lease() -> Result<()> {
+    let namespace = namespace().await?;
+    // To the microsecond, as the API server wants it.
+    let now = clock::now().to_string().replace('Z', "000Z");
+    namespace.apply(&KEPT.replace("NOW", &now)).await?;
+    let address = format!("127.0.0.1:{}", free_port()?);
+    let kubeconfig = Cluster::shared()?.kubeconfig();
+    let mut controller = Controller::with(kubeconfig, &namespace, &["--listen", &address])?;
+    controller.says("another process leads").await?;
+    let rules = include_str!("../../../deploy/monitoring/alerts.yaml").lines();
+    // A test has no five minutes to wait.
+    let rules: Vec<&str> = rules.filter(|line| !line.trim_start().starts_with("for: ")).collect();
+    let prometheus = Prometheus::with_rules(&[("tidegate", vec![address])], &rules.join("\n")).await?;
+    let fires = async |wanted: usize| {
+        until(&format!("{wanted} alerts to fire"), PATIENCE, async || {
+            let query = "ALERTS{alertname=\"TidegateNobodyActs\",alertstate=\"firing\"}";
+            let found = prometheus.query(query).await?.len();
+            ensure!(found == wanted, "{found} fire");
+            Ok(())
+        })
+        .await
+    };
+    fires(1).await?;
+    namespace.kubectl(&["delete", "lease", "tidegate"]).await?;
+    controller.says("this process leads").await?;
+    fires(0).await
 }
