@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use tidegate::guard::Hold;
+use tidegate::model::RescaleEnd;
 use tidegate::policy::{
     Behavior, Limits, Policy, PolicySpec, ReplicaBounds, Rule, ScalingPolicyType, ScalingRate, ScalingRules,
     Span, Throughput,
 };
 use tidegate::record::Outcome;
 use tidegate::simulate::{
-    Crash, Drive, Driven, EdgeScenario, Load, Scenario, Simulation, VertexScenario, WorkloadKind,
-    WorkloadScenario, scenarios,
+    Crash, Drive, Driven, EdgeScenario, Load, Scenario, SchedulerKind, Simulation, VertexScenario,
+    WorkloadKind, WorkloadScenario, scenarios,
 };
 
 /// The throughput rule with its defaults, polled every 2 s, with windows as short as the stories are.
@@ -284,6 +285,89 @@ fn a_crash_at_any_step_changes_nothing_of_how_it_ends() {
             assert_eq!((last.replicas, last.taskmanagers, last.running), (Some(1), 1, true), "{what}");
             assert!(last.parallelism[1] <= 4 && last.restarts == 2, "{what}");
             assert!(last.backlog() < 100.0, "{what}");
+        }
+    }
+}
+
+/// Stories of a job in reactive mode: TaskManagers of two slots, three at the start.
+fn reactive(load: Load, workload: WorkloadScenario) -> Scenario {
+    Scenario {
+        scheduler: SchedulerKind::Reactive,
+        taskmanagers: 3,
+        slots_per_taskmanager: 2,
+        ..scenario(load, workload)
+    }
+}
+
+fn of_reactive() -> Policy {
+    Policy { has_workload: true, replicas: ReplicaBounds { min: Some(1), max: Some(8) }, ..policy() }
+}
+
+#[test]
+fn in_reactive_mode_the_size_follows_the_taskmanagers() {
+    for version in ["1.18.1", "1.20.5", "2.3.0"] {
+        for seed in 0..3 {
+            let scenario = reactive(threefold_and_back(), WorkloadScenario::default());
+            let scenario = Scenario { seed, flink_version: version.parse().expect("a version"), ..scenario };
+            let mut drive = drive(&scenario, of_reactive());
+            let story = Story::told(&mut drive, 600);
+            let what = format!("{version}, seed {seed}: {:?}\n{}", story.asked, story.diary());
+            let replicas = story.replicas();
+            assert_eq!(replicas.len(), story.asked.len(), "nothing else is asked for: {what}");
+            // 500/s need three subtasks, 1500/s nine or ten, 400/s three.
+            let (most, last) = (replicas.iter().map(|(_, to)| *to).max(), &story.last().truth);
+            assert!(matches!(most, Some(5 | 6)), "{what}");
+            assert_eq!(
+                (last.replicas, last.taskmanagers, &last.parallelism[..]),
+                (Some(2), 2, &[4; 3][..]),
+                "{what}"
+            );
+            let ends: Vec<_> = drive.state.ledger.rescales.iter().map(|rescale| rescale.end).collect();
+            assert_eq!(ends, vec![RescaleEnd::Done; replicas.len()], "{what}");
+            assert_eq!(last.restarts as usize, replicas.len(), "one restart for each: {what}");
+            assert!(last.backlog() < 100.0, "{what}");
+        }
+    }
+}
+
+#[test]
+fn in_reactive_mode_too_the_job_takes_what_there_is_room_for() {
+    let workload = WorkloadScenario { room: Some(4), ..WorkloadScenario::default() };
+    let load = Load::steps(&[(0, 700.0), (60, 2400.0)]);
+    let story = Story::of(&reactive(load, workload), of_reactive(), 800);
+    let last = &story.last().truth;
+    let what = format!("{:?}\n{}", story.asked, story.diary());
+    assert_eq!(
+        (last.replicas, last.taskmanagers, &last.parallelism[..]),
+        (Some(4), 4, &[8; 3][..]),
+        "{what}"
+    );
+    assert_eq!(last.restarts, 1, "{what}");
+}
+
+#[test]
+fn a_crash_in_reactive_mode_changes_nothing_of_how_it_ends() {
+    for crash in [Crash::BeforeAsking, Crash::AfterAsking] {
+        for step in 0..3 {
+            let mut drive =
+                drive(&reactive(threefold_and_back(), WorkloadScenario::default()), of_reactive());
+            let (mut acted, mut cycles) = (0, Vec::new());
+            while drive.elapsed() < Duration::from_mins(12) {
+                if acted == step {
+                    drive.crash_when_acting(crash);
+                }
+                let cycle = drive.cycle();
+                acted += usize::from(cycle.begun.is_some());
+                cycles.push(cycle);
+            }
+            let story = Story { cycles, asked: Vec::new() };
+            let last = &story.last().truth;
+            let what = format!("{crash:?} at step {step}\n{}", story.diary());
+            assert_eq!(
+                (last.replicas, last.taskmanagers, &last.parallelism[..]),
+                (Some(2), 2, &[4; 3][..]),
+                "{what}"
+            );
         }
     }
 }

@@ -104,6 +104,7 @@ mod tests {
             load: 1.0,
             expects: BTreeMap::new(),
             resubmission: None,
+            scaled: None,
         }
     }
 

@@ -12,5 +12,5 @@ mod resubmit;
 
 pub use checkpoint::Hastener;
 pub use in_place::{rescale, roll_back, take_up};
-pub use replicas::scale;
+pub use replicas::{scale, scale_back};
 pub use resubmit::{Program, step as resubmit};

@@ -9,7 +9,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::guard::{Approved, Hold};
-use crate::model::{Scalable, Timestamp, Workload};
+use crate::model::{Removes, Scalable, Scaled, Timestamp, Workload};
 use crate::observe::flink::{FlinkClient, TaskManagers};
 use crate::observe::kubernetes::{DELETION_COST, Fault, Target, in_time, matched};
 use crate::plan::{self, Scale};
@@ -28,10 +28,29 @@ const FIRST_TO_GO: i32 = i32::MIN;
 /// Asks for the replicas of an approved plan.
 pub async fn scale(target: &Target, flink: &FlinkClient, approved: &Approved, now: Timestamp) -> Outcome {
     let Some(scale) = &approved.plan().scale else { return Outcome::Unchanged };
-    match carry_out(target, flink, scale, now).await {
+    // A job that takes all slots there are has none to spare: which TaskManagers go makes no difference to it.
+    let idle = (!approved.plan().rescales_by_scale()).then_some(now);
+    match carry_out(target, flink, scale, idle).await {
         Ok(()) => Outcome::Applied,
         Err(Objection::Outcome(outcome)) => outcome,
         Err(Objection::Fault(fault)) => outcome_of(&fault),
+    }
+}
+
+/// Takes back a change of the replicas that was all of a rescale which has not come about.
+pub async fn scale_back(target: &Target, flink: &FlinkClient, scaled: Scaled) -> Outcome {
+    let Scaled { from: to, to: from, .. } = scaled;
+    let back = Scale { from, to, pods: Vec::new(), removes: Removes::LowestCost };
+    match carry_out(target, flink, &back, None).await {
+        Ok(()) => Outcome::RolledBack {
+            detail: format!("the job did not run on {from} TaskManagers in time: {to} are asked for again"),
+        },
+        Err(Objection::Outcome(outcome)) => outcome,
+        // What is not possible will not be in the next cycle either.
+        Err(Objection::Fault(fault)) if fault.code().is_some_and(|code| (400..500).contains(&code)) => {
+            Outcome::Superseded { detail: fault.to_string() }
+        }
+        Err(Objection::Fault(fault)) => Outcome::Failed { detail: fault.to_string() },
     }
 }
 
@@ -61,7 +80,7 @@ async fn carry_out(
     target: &Target,
     flink: &FlinkClient,
     plan: &Scale,
-    now: Timestamp,
+    idle: Option<Timestamp>,
 ) -> Result<(), Objection> {
     let resource = target.resource().await?;
     let mut tries = 0;
@@ -77,7 +96,9 @@ async fn carry_out(
             let detail = format!("{} replicas are asked for now, not {}", seen.replicas, plan.from);
             return Err(Objection::Outcome(Outcome::Superseded { detail }));
         }
-        if plan.to < plan.from {
+        if let Some(now) = idle
+            && plan.to < plan.from
+        {
             make_sure(target, flink, plan, &seen.selector, now).await?;
         }
         if !flink.may_change() {

@@ -13,7 +13,7 @@ use super::output::{Column, Show, Table};
 use super::run::runtime;
 use crate::daemon::kubernetes::{Eyes, Seen, examine};
 use crate::daemon::{clock, full_name};
-use crate::observe::flink::{Checkup, FlinkClient, findings};
+use crate::observe::flink::{Checkup, FlinkClient, OtherWays, findings};
 use crate::observe::kubernetes::{self, Named};
 use crate::observe::prometheus::{self, Whose};
 use crate::observe::{Finding, Weight};
@@ -121,21 +121,25 @@ struct Patient {
     prometheus: Option<PrometheusRef>,
     whose: Whose,
     policy: Option<Policy>,
-    /// Whether it may be stopped with a savepoint and run again.
-    by_savepoint: bool,
+    /// What it may be rescaled by, besides in place.
+    ways: OtherWays,
 }
 
 impl Patient {
     /// Of an autoscaler in Kubernetes, whose policy may be an object as well, and is not looked at.
     fn of(name: String, spec: AutoscalerSpec, server: Option<&PrometheusRef>) -> Self {
-        let by_savepoint = is_by_savepoint(&spec);
+        let ways = other_ways(&spec);
         let prometheus = spec.prometheus.or_else(|| server.cloned());
-        Self { name, flink: spec.flink, prometheus, whose: Whose::default(), policy: None, by_savepoint }
+        Self { name, flink: spec.flink, prometheus, whose: Whose::default(), policy: None, ways }
     }
 }
 
-fn is_by_savepoint(spec: &AutoscalerSpec) -> bool {
-    spec.savepoint.is_some() && spec.mechanism != Mechanism::InPlace
+fn other_ways(spec: &AutoscalerSpec) -> OtherWays {
+    let by_savepoint =
+        spec.savepoint.is_some() && !matches!(spec.mechanism, Mechanism::InPlace | Mechanism::Reactive);
+    let by_workload =
+        spec.workload.is_some() && matches!(spec.mechanism, Mechanism::Auto | Mechanism::Reactive);
+    OtherWays { by_savepoint, by_workload }
 }
 
 /// What is to be looked at.
@@ -200,10 +204,10 @@ async fn cluster(eyes: Eyes, named: Vec<Named>) -> Result<(Examined, Found), Fai
 }
 
 async fn flink(patient: Patient) -> Result<Examined, Failure> {
-    let Patient { name, flink, prometheus: server, whose, policy, by_savepoint } = patient;
+    let Patient { name, flink, prometheus: server, whose, policy, ways } = patient;
     let client = FlinkClient::new(&flink).or_exit(Exit::Usage)?;
     let seen = Checkup::take(&client, flink.job.as_deref(), clock::now).await.or_exit(Exit::Unreachable)?;
-    let mut findings = findings(&seen, flink.poll.get(), by_savepoint);
+    let mut findings = findings(&seen, flink.poll.get(), ways);
     let job = match &seen.jobs[..] {
         [only] => Some(&*only.name),
         _ => flink.job.as_deref(),
@@ -234,14 +238,14 @@ fn rounds(args: Args) -> Result<Rounds, Failure> {
             prometheus,
             whose: Whose::default(),
             policy: None,
-            by_savepoint: false,
+            ways: OtherWays::default(),
         });
     } else if !args.config.is_empty() {
         for one in files::config(&args.config, args.policy_dir.as_deref())?.autoscalers {
             let name = full_name(&one);
             let whose = Whose::of(&one.spec, &one.name, one.namespace.as_deref());
             let acts = one.policy.mode == Mode::Auto;
-            let by_savepoint = is_by_savepoint(&one.spec);
+            let ways = other_ways(&one.spec);
             named.extend(one.spec.workload.map(|workload| Named { autoscaler: one.name, workload, acts }));
             let prometheus = one.spec.prometheus.or_else(|| prometheus.clone());
             patients.push(Patient {
@@ -250,7 +254,7 @@ fn rounds(args: Args) -> Result<Rounds, Failure> {
                 prometheus,
                 whose,
                 policy: Some(one.policy),
-                by_savepoint,
+                ways,
             });
         }
     }

@@ -63,6 +63,8 @@ pub enum UsedMechanism {
     InPlace,
     /// Stopped with a savepoint and run again.
     Savepoint,
+    /// By its TaskManagers alone.
+    Reactive,
 }
 
 /// A size of a job.

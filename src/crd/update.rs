@@ -120,6 +120,7 @@ fn mechanism(snapshot: &Snapshot, policy: &Policy) -> Option<UsedMechanism> {
         Way::InPlace if snapshot.cluster.scheduler == Scheduler::Unknown => None,
         Way::InPlace => Some(UsedMechanism::InPlace),
         Way::Savepoint | Way::SavepointWhole => Some(UsedMechanism::Savepoint),
+        Way::Reactive => Some(UsedMechanism::Reactive),
     }
 }
 

@@ -19,8 +19,9 @@ use super::workload::Workload;
 use crate::act;
 use crate::decide::Decision;
 use crate::guard::{Approved, Hold};
-use crate::model::{Observation, Timestamp};
-use crate::observe::flink::Poller;
+use crate::model::{Attempt, Observation, Snapshot, Timestamp};
+use crate::observe::flink::{FlinkClient, Poller};
+use crate::observe::kubernetes::Target;
 use crate::observe::prometheus::Queries;
 use crate::plan::Step;
 use crate::policy::{Mode, Policy};
@@ -211,6 +212,7 @@ impl Job {
         if let (Some(attempt), Observation::Seen(seen), Mode::Auto) =
             (&self.state.ledger.attempt, observation, self.policy.mode)
             && attempt.is_in_place()
+            && has_come(attempt, seen)
         {
             self.hastener.step(self.poller.client(), attempt, seen).await;
         }
@@ -261,7 +263,17 @@ impl Job {
         if !acts || !self.poller.client().may_change() {
             return None;
         }
-        let outcome = act::take_up(self.poller.client(), attempt, clock::now()).await?;
+        let outcome = match attempt.scaled {
+            // It was not asked for: the next cycle decides anew.
+            Some(scaled) if replicas(observation)? == scaled.from => Outcome::Superseded {
+                detail: format!(
+                    "{} TaskManagers were not asked for before the program was stopped",
+                    scaled.to
+                ),
+            },
+            Some(_) => return None,
+            None => act::take_up(self.poller.client(), attempt, clock::now()).await?,
+        };
         let ended = clock::now();
         self.state.end(&outcome, ended);
         Some(Done { begun: None, outcome, ended: Some(ended) })
@@ -277,7 +289,10 @@ impl Job {
             Mode::Auto if !self.policy.rivals.is_empty() => Outcome::Superseded {
                 detail: format!("the rescale of {} did not come about, and others scale the job", attempt.at),
             },
-            Mode::Auto => act::roll_back(self.poller.client(), attempt).await,
+            Mode::Auto => {
+                let target = self.workload.as_ref().and_then(Workload::target);
+                roll_back(self.poller.client(), target, attempt).await
+            }
             // It was begun under another mode; this one changes nothing, and no longer waits for it.
             mode @ (Mode::Recommend | Mode::Paused) => Outcome::Superseded {
                 detail: format!("the rescale of {} did not come about; mode {mode:?} leaves it", attempt.at),
@@ -328,6 +343,28 @@ impl Job {
         }
         fenced
     }
+}
+
+async fn roll_back(flink: &FlinkClient, target: Option<&Target>, attempt: &Attempt) -> Outcome {
+    match (attempt.scaled, target) {
+        (None, _) => act::roll_back(flink, attempt).await,
+        (Some(scaled), Some(target)) => act::scale_back(target, flink, scaled).await,
+        (Some(_), None) => {
+            Outcome::Superseded { detail: "there is no workload to scale back any more".to_owned() }
+        }
+    }
+}
+
+/// Replicas asked for, where they were seen.
+fn replicas(observation: &Observation) -> Option<u32> {
+    let Observation::Seen(seen) = observation else { return None };
+    seen.around.workload.as_ref().map(|workload| workload.replicas)
+}
+
+/// Whether nothing but the job is waited for: all TaskManagers have come that it is to take.
+fn has_come(attempt: &Attempt, seen: &Snapshot) -> bool {
+    let registered = seen.slots.map_or(0, |slots| slots.taskmanagers);
+    attempt.scaled.is_none_or(|scaled| registered >= scaled.to)
 }
 
 fn is_fenced(kept: Result<(), KeepError>) -> bool {

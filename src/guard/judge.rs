@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Hold;
 use crate::model::{Ledger, Rescale, RescaleEnd, Snapshot, Timestamp};
-use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step, way};
+use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step, Way, way};
 use crate::policy::{MemoryState, Policy, Proposal, ScaleDirection};
 use crate::signals::{Signals, Trend};
 
@@ -80,7 +80,7 @@ pub fn not_running(snapshot: &Snapshot) -> Option<Hold> {
 /// The plan, with every reason why not now.
 pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<Hold>)> {
     let direction = made.plan.direction;
-    if made.plan.step() == Step::RemoveTaskManagers {
+    if made.plan.step() == Step::RemoveTaskManagers && !made.plan.rescales_by_scale() {
         return judge_removal(made, context);
     }
     let general = [
@@ -95,6 +95,7 @@ pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<H
         paced(&made),
         scale_failed(&made.plan, context),
         failed_before(&made.plan, context),
+        nothing_to_scale(&made, context),
     ];
     let directed = match direction {
         Direction::Up => [
@@ -235,6 +236,22 @@ fn clinging(made: &Made) -> Option<Hold> {
 
 fn workload_unseen(c: &Context<'_>) -> Option<Hold> {
     let detail = c.snapshot.around.workload_unseen.clone()?;
+    Some(Hold::WorkloadUnseen { detail })
+}
+
+/// A job that takes the slots there are is rescaled by its workload alone.
+fn nothing_to_scale(made: &Made, c: &Context<'_>) -> Option<Hold> {
+    let is_held = made.awaited.is_some()
+        || made.slots_have.is_some()
+        || made.over_quota.is_some()
+        || made.paced_by.is_some()
+        || c.snapshot.around.workload_unseen.is_some() && made.plan.direction == Direction::Down;
+    if made.plan.way != Way::Reactive || made.plan.scale.is_some() || is_held {
+        return None;
+    }
+    let unseen = c.snapshot.around.workload_unseen.clone();
+    let detail =
+        unseen.unwrap_or_else(|| "its scale, or the slots of its TaskManagers, are not known yet".to_owned());
     Some(Hold::WorkloadUnseen { detail })
 }
 

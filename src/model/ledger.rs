@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{JobId, Memory, Parallelism, Reached, Resubmission, Scaling, Seconds, Timestamp, VertexId};
+use super::{
+    JobId, Memory, Parallelism, Reached, Resubmission, Scaled, Scaling, Seconds, Timestamp, VertexId,
+};
 
 /// Past rescales kept; the budget per day is far below.
 const RESCALES_KEPT: usize = 64;
@@ -197,6 +199,9 @@ pub struct Attempt {
     /// How far it is, where the job is stopped with a savepoint for it and run again; `None` for one in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resubmission: Option<Resubmission>,
+    /// The change of the replicas that is all of it, where the job takes the slots there are; `None` elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaled: Option<Scaled>,
 }
 
 impl Attempt {

@@ -55,6 +55,10 @@ pub fn fewer(
     let going = surplus.min(free).min(replicas - paced);
     let to = if going > 0 { replicas - going } else { kept };
     let pods = if going > 0 { order.names(going) } else { Vec::new() };
+    // Those that a job holds slots of go with the rescale that is for that.
+    if going == 0 && maker.is_reactive() {
+        return None;
+    }
 
     let mut made = maker.made_of(Direction::Down, &snapshot.parallelism());
     made.plan.replicas = Some(to);

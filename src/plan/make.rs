@@ -38,17 +38,24 @@ pub fn make(
     now: Timestamp,
 ) -> (Option<Made>, Vec<Limit>) {
     let mut maker = Maker::new(proposal, snapshot, policy, ledger, now);
+    let is_reactive = maker.is_reactive();
     let Some(direction) = maker.direction() else {
-        return (maker.least_taskmanagers(), maker.limits);
+        let made = if is_reactive { maker.following(None) } else { maker.least_taskmanagers() };
+        return (made, maker.limits);
     };
     let wished = maker.wished(direction);
     let pace = Pace::new(direction, policy, snapshot, ledger, now);
     let made = match direction {
-        Direction::Up => {
-            let made = maker.grow(&wished, &pace).and_then(|made| maker.one_size(made));
-            made.map(|made| maker.with_taskmanagers(made))
-        }
-        Direction::Down => maker.shrink(&wished, &pace, ledger, now).and_then(|made| maker.one_size(made)),
+        Direction::Up => maker.grow(&wished, &pace),
+        Direction::Down => maker.shrink(&wished, &pace, ledger, now),
+    };
+    if is_reactive {
+        return (maker.following(made), maker.limits);
+    }
+    let made = made.and_then(|made| maker.one_size(made));
+    let made = match direction {
+        Direction::Up => made.map(|made| maker.with_taskmanagers(made)),
+        Direction::Down => made,
     };
     (made, maker.limits)
 }
@@ -143,7 +150,10 @@ impl<'a> Maker<'a> {
         if made.plan.way != Way::SavepointWhole || made.plan.scale.is_some() {
             return Some(made);
         }
-        let largest = made.plan.changes.iter().map(|change| change.to).max()?;
+        let largest = match made.plan.direction {
+            Direction::Up => made.plan.changes.iter().map(|change| change.to).max()?,
+            Direction::Down => self.needs(&made).into_iter().max()?,
+        };
         // Flink refuses a job with more subtasks than a vertex has key groups.
         let most = self.snapshot.graph.vertices().iter().map(|vertex| vertex.max_parallelism).min()?;
         let size = largest.min(most);

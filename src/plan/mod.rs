@@ -12,6 +12,7 @@ mod make;
 mod more;
 mod paced;
 mod quota;
+mod reactive;
 mod shrink;
 mod slots;
 #[cfg(test)]

@@ -129,7 +129,7 @@ impl Maker<'_> {
     }
 
     /// Replicas for so many slots of this job, within their bounds, and as many as the rules ask for that speak in replicas.
-    fn replicas_for(&self, slots_needed: u32, source: Source<'_>) -> u32 {
+    pub(super) fn replicas_for(&self, slots_needed: u32, source: Source<'_>) -> u32 {
         let others = slots::of_others(source.slots, self.own());
         let for_slots = slots_needed.saturating_add(others).div_ceil(source.per);
         let least = policy::least_replicas(self.policy, self.proposal, self.now);
@@ -150,7 +150,7 @@ impl Maker<'_> {
 }
 
 /// Why TaskManagers are missing, as Kubernetes says.
-fn why_missing(source: Source<'_>) -> Option<String> {
+pub(super) fn why_missing(source: Source<'_>) -> Option<String> {
     let unschedulable =
         || source.workload.pods.iter().filter(|pod| pod.is_alive()).find_map(|pod| pod.unschedulable.clone());
     source.scalable.refused.clone().or_else(unschedulable)

@@ -49,6 +49,11 @@ impl Plan {
         }
     }
 
+    /// Whether the job is rescaled by another number of TaskManagers, and by nothing else.
+    pub fn rescales_by_scale(&self) -> bool {
+        self.way == Way::Reactive && self.scale.is_some() && self.changed().next().is_some()
+    }
+
     /// The plan's undoing: every vertex back to where it was.
     pub fn undo(&self) -> impl Iterator<Item = (VertexId, Parallelism)> + '_ {
         self.changes.iter().map(|change| (change.vertex, change.from))

@@ -25,12 +25,19 @@ pub enum Way {
     Savepoint,
     /// The same, with one size for the whole job: this Flink takes no other.
     SavepointWhole,
+    /// Only the TaskManagers are made more or fewer: the job takes all slots there are.
+    Reactive,
 }
 
 impl Way {
-    /// Whether the job keeps running under its id.
+    /// Whether it is by resource requirements.
     pub fn is_in_place(&self) -> bool {
         *self == Self::InPlace
+    }
+
+    /// Whether the job is stopped for it and run again under another id.
+    pub fn runs_anew(self) -> bool {
+        matches!(self, Self::Savepoint | Self::SavepointWhole)
     }
 }
 
@@ -44,13 +51,13 @@ pub fn way(cluster: Cluster, policy: &Policy) -> Result<Way, String> {
         if takes_overrides { Way::Savepoint } else { Way::SavepointWhole }
     };
     let why = match cluster.scheduler {
-        _ if policy.mechanism == Mechanism::Savepoint => return Ok(anew()),
         // It takes all slots there are, whatever size it is run at.
-        Scheduler::Reactive => {
-            return Err("the job runs in reactive mode, which takes all slots there are; set `jobmanager.scheduler: adaptive` \
-                        instead of `scheduler-mode: reactive`"
+        Scheduler::Reactive => return reactive(policy),
+        _ if policy.mechanism == Mechanism::Reactive => {
+            return Err("the job does not run in reactive mode; set `scheduler-mode: reactive`, or leave `spec.mechanism` out"
                 .to_owned());
         }
+        _ if policy.mechanism == Mechanism::Savepoint => return Ok(anew()),
         _ if cluster.version < IN_PLACE_SINCE => {
             format!("Flink {} cannot rescale a running job in place; 1.18 and later can", cluster.version)
         }
@@ -65,8 +72,21 @@ pub fn way(cluster: Cluster, policy: &Policy) -> Result<Way, String> {
         Mechanism::Auto => {
             Err(format!("{why}, or say in `spec.savepoint` how it is run again from a savepoint"))
         }
-        Mechanism::InPlace | Mechanism::Savepoint => Err(why),
+        Mechanism::InPlace | Mechanism::Savepoint | Mechanism::Reactive => Err(why),
     }
+}
+
+/// In reactive mode there is one way, and it needs something that makes TaskManagers.
+fn reactive(policy: &Policy) -> Result<Way, String> {
+    let instead = "or set `jobmanager.scheduler: adaptive` instead of `scheduler-mode: reactive`";
+    let why = match policy.mechanism {
+        Mechanism::Auto | Mechanism::Reactive if policy.has_workload => return Ok(Way::Reactive),
+        Mechanism::Auto | Mechanism::Reactive => "name the workload of its TaskManagers in `spec.workload`",
+        Mechanism::InPlace | Mechanism::Savepoint => {
+            "leave `spec.mechanism` out, and name the workload of its TaskManagers in `spec.workload`"
+        }
+    };
+    Err(format!("the job runs in reactive mode, which takes all slots there are: {why}, {instead}"))
 }
 
 #[cfg(test)]
@@ -76,7 +96,7 @@ mod tests {
     #[test]
     fn is_picked_from_what_the_cluster_is() {
         use Mechanism::{Auto, InPlace, Savepoint};
-        use Scheduler::{Adaptive, Default, Reactive, Unknown};
+        use Scheduler::{Adaptive, Default, Unknown};
         for (version, scheduler, mechanism, can_run_again, expected) in [
             ("2.3.0", Adaptive, Auto, true, Some(Way::InPlace)),
             ("1.20.5", Unknown, Auto, true, Some(Way::InPlace)),
@@ -89,7 +109,6 @@ mod tests {
             ("1.17.2", Adaptive, Auto, true, Some(Way::SavepointWhole)),
             ("1.17.2", Default, Auto, false, None),
             ("2.3.0", Default, Auto, true, Some(Way::SavepointWhole)),
-            ("2.3.0", Reactive, Auto, true, None),
         ] {
             let cluster = Cluster { version: version.parse().expect("a version"), scheduler };
             let policy = Policy { mechanism, can_run_again, ..Policy::default() };
@@ -103,11 +122,34 @@ mod tests {
     }
 
     #[test]
+    fn in_reactive_mode_only_the_taskmanagers_can_be_changed() {
+        use Mechanism::{Auto, InPlace, Reactive, Savepoint};
+        for (scheduler, mechanism, has_workload, expected) in [
+            (Scheduler::Reactive, Auto, true, Some(Way::Reactive)),
+            (Scheduler::Reactive, Reactive, true, Some(Way::Reactive)),
+            (Scheduler::Reactive, Auto, false, None),
+            (Scheduler::Reactive, InPlace, true, None),
+            (Scheduler::Reactive, Savepoint, true, None),
+            (Scheduler::Adaptive, Reactive, true, None),
+            (Scheduler::Default, Reactive, true, None),
+            (Scheduler::Adaptive, Auto, true, Some(Way::InPlace)),
+        ] {
+            let cluster = Cluster { version: "1.17.2".parse().expect("a version"), scheduler };
+            let newer = Cluster { version: "2.3.0".parse().expect("a version"), scheduler };
+            let policy = Policy { mechanism, has_workload, can_run_again: true, ..Policy::default() };
+            assert_eq!(way(newer, &policy).ok(), expected, "{scheduler:?} {mechanism:?} {has_workload}");
+            if scheduler == Scheduler::Reactive {
+                assert_eq!(way(cluster, &policy), way(newer, &policy), "in every version");
+            }
+        }
+    }
+
+    #[test]
     fn a_refusal_names_what_would_allow_it() {
         for (version, scheduler, settings) in [
             ("1.20.5", Scheduler::Default, ["jobmanager.scheduler: adaptive", "spec.savepoint"]),
             ("1.17.2", Scheduler::Adaptive, ["1.18", "spec.savepoint"]),
-            ("2.3.0", Scheduler::Reactive, ["scheduler-mode: reactive", "adaptive"]),
+            ("2.3.0", Scheduler::Reactive, ["spec.workload", "adaptive"]),
         ] {
             let cluster = Cluster { version: version.parse().expect("a version"), scheduler };
             let why = way(cluster, &Policy::default()).expect_err("there is none");

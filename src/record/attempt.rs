@@ -47,8 +47,16 @@ pub(super) fn ended(attempt: &Attempt, snapshot: &Snapshot) -> Option<Ended> {
     if all_as(&attempt.to) {
         return Some(Ended { end: RescaleEnd::Done, downtime: downtime(attempt, snapshot) });
     }
-    let settled =
-        snapshot.running_since.is_some_and(|since| snapshot.flink_now.since(since) > SETTLES_WITHIN);
+    // TaskManagers come one after the other, minutes apart where nodes have to be made for them, and the job takes each.
+    let all_came = match attempt.scaled {
+        Some(scaled) => {
+            snapshot.at >= attempt.deadline
+                || snapshot.slots.is_some_and(|slots| slots.taskmanagers == scaled.to)
+        }
+        None => true,
+    };
+    let settled = all_came
+        && snapshot.running_since.is_some_and(|since| snapshot.flink_now.since(since) > SETTLES_WITHIN);
     (!all_as(&attempt.from) && settled)
         .then(|| Ended { end: RescaleEnd::Partial, downtime: downtime(attempt, snapshot) })
 }
@@ -135,8 +143,18 @@ pub(super) fn expectation(attempt: &Attempt, ended: Ended, now: Timestamp) -> Op
 
 /// The ended rescale.
 pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale {
-    let Attempt { job: _, at, deadline: _, from, to, last_running: _, load, expects: _, resubmission } =
-        attempt;
+    let Attempt {
+        job: _,
+        at,
+        deadline: _,
+        from,
+        to,
+        last_running: _,
+        load,
+        expects: _,
+        resubmission,
+        scaled: _,
+    } = attempt;
     let reached = resubmission.map_or_else(Vec::new, |resubmission| resubmission.reached);
     Rescale {
         at,
@@ -172,6 +190,7 @@ mod tests {
             load: 0.0,
             expects: std::collections::BTreeMap::new(),
             resubmission: None,
+            scaled: None,
         }
     }
 

@@ -8,7 +8,9 @@ use super::Outcome;
 use super::attempt::{self, After, Ended};
 use crate::decide::{Decision, decide};
 use crate::guard::Approved;
-use crate::model::{Attempt, Event, Ledger, Observation, Pressure, Resubmission, Snapshot, Timestamp};
+use crate::model::{
+    Attempt, Event, Ledger, Observation, Pressure, RescaleEnd, Resubmission, Scaled, Snapshot, Timestamp,
+};
 use crate::policy::{Policy, scale_down_window};
 use crate::signals::History;
 
@@ -74,10 +76,13 @@ impl State {
         if let Some(scale) = &plan.scale {
             let slots = self.history.last().and_then(|snapshot| snapshot.slots);
             scaling::begin(&mut self.ledger.scaling, scale, slots, now);
-            return;
+            if !plan.rescales_by_scale() {
+                return;
+            }
+        } else {
+            // The TaskManagers that it waited for are there.
+            self.ledger.scaling.growth = None;
         }
-        // The TaskManagers that it waited for are there.
-        self.ledger.scaling.growth = None;
         let sizes = |size: fn(&crate::plan::Change) -> crate::model::Parallelism| {
             plan.changes.iter().map(|change| (change.vertex, size(change))).collect()
         };
@@ -93,7 +98,8 @@ impl State {
             expects: growing
                 .filter_map(|change| Some((change.vertex, (change.capacity_before?, change.capacity_after?))))
                 .collect(),
-            resubmission: (!plan.way.is_in_place()).then(|| Resubmission::new(plan.assumes.job, now)),
+            resubmission: plan.way.runs_anew().then(|| Resubmission::new(plan.assumes.job, now)),
+            scaled: plan.scale.as_ref().map(|scale| Scaled { at: now, from: scale.from, to: scale.to }),
         });
     }
 
@@ -101,7 +107,9 @@ impl State {
     pub fn end(&mut self, outcome: &Outcome, now: Timestamp) {
         if self.ledger.scaling.asked.is_some() {
             scaling::end(&mut self.ledger.scaling, outcome, now);
-            return;
+            if self.ledger.attempt.as_ref().is_none_or(|attempt| attempt.scaled.is_none()) {
+                return;
+            }
         }
         match attempt::after(outcome) {
             After::UnderWay => {}
@@ -132,6 +140,9 @@ impl State {
         // Who waits for whom is another matter at another size.
         self.ledger.pressure = Pressure::default();
         if let Some(attempt) = self.ledger.attempt.take() {
+            if attempt.scaled.is_some() && ended.end == RescaleEnd::Done {
+                self.ledger.scaling.growth = None;
+            }
             self.ledger.expectation = attempt::expectation(&attempt, ended, now);
             self.ledger.add_rescale(attempt::rescale(attempt, ended, now));
         }

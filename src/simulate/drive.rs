@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{Simulation, Truth};
 use crate::decide::Decision;
 use crate::guard::{Approved, Hold};
-use crate::model::{Attempt, Observation, Parallelism, Timestamp, VertexId};
+use crate::model::{Attempt, Observation, Parallelism, Scaled, Timestamp, VertexId};
 use crate::plan::{Direction, Scale, Step};
 use crate::policy::{Mode, Policy};
 use crate::record::journal::Cycle;
@@ -215,13 +215,24 @@ impl Drive {
         self.state = written.and_then(|state| serde_json::from_str(&state).ok()).unwrap_or_default();
         // A rescale that had been written down is asked for when it had not been, which asking again does not tell from asking.
         if let Some(attempt) = self.state.ledger.attempt.clone() {
-            let _ = self.require(&attempt.to);
+            match attempt.scaled {
+                Some(Scaled { from, .. }) if self.simulation.truth().replicas == Some(from) => {
+                    let detail = "the replicas were not asked for".to_owned();
+                    self.state.end(&Outcome::Superseded { detail }, at);
+                }
+                Some(_) => {}
+                None => drop(self.require(&attempt.to)),
+            }
         }
         Acted { begun: Some(at), outcome: Outcome::Unobserved, ended: None }
     }
 
     fn take_back(&mut self, attempt: &Attempt, at: Timestamp) -> Acted {
-        match self.require(&attempt.from) {
+        let taken_back = match attempt.scaled {
+            Some(Scaled { from, to, .. }) => self.simulation.scale(to, from, &[]),
+            None => self.require(&attempt.from),
+        };
+        match taken_back {
             Ok(()) => {
                 let outcome =
                     Outcome::RolledBack { detail: "the job did not reach its new size in time".to_owned() };
@@ -242,7 +253,7 @@ impl Drive {
         let score = &mut self.score;
         score.decisions += 1;
         score.peak_backlog = score.peak_backlog.max(truth.backlog());
-        let rescale = decision.plan().filter(|plan| plan.step() == Step::Rescale);
+        let rescale = decision.plan().filter(|plan| plan.step() == Step::Rescale || plan.rescales_by_scale());
         if let (Outcome::Applied, Some(plan)) = (outcome, rescale) {
             score.rescales += 1;
             match plan.direction {

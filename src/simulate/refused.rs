@@ -17,6 +17,9 @@ pub enum Refused {
     /// This scheduler cannot do it.
     #[error("the default scheduler does not change the parallelism of a running job")]
     Unsupported,
+    /// It takes all slots there are.
+    #[error("Cannot change the parallelism of a job running in reactive mode.")]
+    Reactive,
     /// The job has ended.
     #[error("job {0} does not run any more")]
     NoSuchJob(JobId),

@@ -107,6 +107,8 @@ pub enum SchedulerKind {
     Adaptive,
     /// Keeps the parallelism that the job was submitted with.
     Default,
+    /// Adaptive in reactive mode: takes all slots there are, and no requirements.
+    Reactive,
 }
 
 /// One vertex of the job.

@@ -6,7 +6,7 @@
 use super::checkpoints::Checkpoints;
 use super::slots::{Bounds, Groups};
 use super::station::whole;
-use crate::model::{FlinkVersion, JobState};
+use crate::model::{FlinkVersion, Graph, JobState, Vertex};
 
 /// `scaling-interval.min` of 1.19 and 1.20, `executing.cooldown-after-rescaling` of 2.x: 30 s.
 const COOLDOWN_MS: u64 = 30_000;
@@ -94,6 +94,8 @@ pub(super) struct Scheduler {
     groups: Groups,
     restart: RestartTimes,
     pub(super) bounds: Vec<Bounds>,
+    /// Whether it takes all slots there are: it waits for none, and for as long as there are none.
+    takes_all: bool,
     /// The sizes that it runs at, or is to run at.
     pub(super) parallelism: Vec<u32>,
     pub(super) phase: Phase,
@@ -120,6 +122,7 @@ impl Scheduler {
             groups,
             restart,
             bounds: parallelism.iter().map(|&upper| Bounds { lower: 1, upper }).collect(),
+            takes_all: false,
             parallelism,
             phase: Phase::Waiting { since: now, hurry: false },
             times: StateTimes { submitted: now, created: now, ..StateTimes::default() },
@@ -129,10 +132,19 @@ impl Scheduler {
         }
     }
 
+    /// The same in reactive mode.
+    pub(super) fn taking_all(mut self, graph: &Graph) -> Self {
+        let all = |vertex: &Vertex| Bounds { lower: 1, upper: vertex.max_parallelism.get() };
+        self.bounds = graph.vertices().iter().map(all).collect();
+        self.takes_all = true;
+        self
+    }
+
     /// Lets a job that has all of its slots run at once: a scenario begins with a job that runs.
     pub(super) fn skip_deployment(&mut self, now: u64, slots: u32) -> Option<Turn> {
         let sizes = self.groups.share_out(&self.bounds, slots)?;
-        self.is_desired(&sizes).then(|| {
+        (self.takes_all || self.is_desired(&sizes)).then(|| {
+            self.parallelism = sizes;
             self.phase = Phase::Running;
             self.times.running = Some(now);
             Turn::Started
@@ -284,10 +296,12 @@ impl Scheduler {
 
     fn wait(&mut self, now: u64, since: u64, hurry: bool, slots: u32) {
         match self.groups.share_out(&self.bounds, slots) {
-            Some(sizes) if hurry || self.is_desired(&sizes) || now >= since + STABILIZATION_MS => {
+            Some(sizes)
+                if hurry || self.takes_all || self.is_desired(&sizes) || now >= since + STABILIZATION_MS =>
+            {
                 self.deploy(now, sizes);
             }
-            None if now >= since + RESOURCE_WAIT_MS => {
+            None if !self.takes_all && now >= since + RESOURCE_WAIT_MS => {
                 self.phase = Phase::Ended(JobState::Failed);
                 self.times.ended = Some(now);
             }

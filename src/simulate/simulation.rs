@@ -183,6 +183,9 @@ impl Simulation {
         if self.scenario.scheduler == SchedulerKind::Default {
             return Err(Refused::Unsupported);
         }
+        if self.scenario.scheduler == SchedulerKind::Reactive {
+            return Err(Refused::Reactive);
+        }
         if self.scheduler.state().is_terminal() {
             return Err(Refused::NoSuchJob(self.job));
         }
@@ -454,5 +457,10 @@ fn submit(scenario: &Scenario, graph: &Graph, now: u64) -> Scheduler {
         state_slot_ms: restart.state_mib / restart.mib_per_second * 1000.0,
     };
     let sizes = scenario.vertices.iter().map(|vertex| vertex.parallelism).collect();
-    Scheduler::new(Family::from(scenario.flink_version), Groups::new(graph), restart, sizes, now)
+    let scheduler =
+        Scheduler::new(Family::from(scenario.flink_version), Groups::new(graph), restart, sizes, now);
+    match scenario.scheduler {
+        SchedulerKind::Reactive => scheduler.taking_all(graph),
+        SchedulerKind::Adaptive | SchedulerKind::Default => scheduler,
+    }
 }

@@ -253,6 +253,7 @@ impl Simulation {
             SchedulerKind::Adaptive if self.takes_requirements() => Scheduler::Adaptive,
             SchedulerKind::Adaptive => Scheduler::Unknown,
             SchedulerKind::Default => Scheduler::Default,
+            SchedulerKind::Reactive => Scheduler::Reactive,
         };
         Cluster { version: self.scenario.flink_version, scheduler }
     }

@@ -42,6 +42,7 @@ async fn a_rescale_in_flinks_cooldown_does_not_wait_for_the_next_checkpoint() ->
         last_running: None,
         expects: BTreeMap::new(),
         resubmission: None,
+        scaled: None,
     };
     flink.client().rescale(&job, &[("parse", 4)]).await?;
 

@@ -107,6 +107,7 @@ impl World {
             last_running: None,
             expects: BTreeMap::new(),
             resubmission: None,
+            scaled: None,
         }
     }
 

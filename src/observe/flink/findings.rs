@@ -21,10 +21,19 @@ const FEW_DIVISORS: usize = 8;
 /// TaskManagers of more slots come and go in steps that are coarse for most jobs.
 const MANY_SLOTS: u32 = 16;
 
+/// What a job may be rescaled by, besides in place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OtherWays {
+    /// It may be stopped with a savepoint and run again.
+    pub by_savepoint: bool,
+    /// The workload of its TaskManagers is named.
+    pub by_workload: bool,
+}
+
 /// What gets in the way, when the job is polled so often, and may be stopped with a savepoint and run again.
-pub fn findings(seen: &Checkup, poll: Duration, by_savepoint: bool) -> Vec<Finding> {
+pub fn findings(seen: &Checkup, poll: Duration, ways: OtherWays) -> Vec<Finding> {
     let mut found = Vec::new();
-    version_and_scheduler(seen, by_savepoint, &mut found);
+    version_and_scheduler(seen, ways, &mut found);
     freshness(seen, poll, &mut found);
     waits(seen, &mut found);
     slots(seen, &mut found);
@@ -61,28 +70,41 @@ impl Checkup {
     }
 }
 
-fn version_and_scheduler(seen: &Checkup, by_savepoint: bool, found: &mut Vec<Finding>) {
+fn version_and_scheduler(seen: &Checkup, ways: OtherWays, found: &mut Vec<Finding>) {
     use Weight::{Hinders, Prevents};
     // What is in the way of rescaling in place is in the way of all where there is no other way.
-    let (in_place, costs) = if by_savepoint && seen.is_at_least(1, 17) {
+    let (in_place, costs) = if ways.by_savepoint && seen.is_at_least(1, 17) {
         (Hinders, "each rescale takes a savepoint and a start: seconds, and more with large state")
     } else {
         (Prevents, "Flink refuses to change the size of a job that runs")
     };
+    if seen.set("scheduler-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("reactive")) {
+        let is = "scheduler-mode is reactive";
+        let instead = "leave out scheduler-mode, and set jobmanager.scheduler: adaptive";
+        return if ways.by_workload {
+            let costs =
+                "only TaskManagers come and go: all vertices have one size, whatever each of them needs";
+            note(
+                found,
+                (Weight::Note, "Reactive"),
+                is,
+                costs,
+                format!("where that costs too much, {instead}"),
+            )
+        } else {
+            let mend = format!("name the workload of the TaskManagers in spec.workload; or {instead}");
+            note(
+                found,
+                (Prevents, "Reactive"),
+                is,
+                "the job takes all slots there are, and nothing else",
+                mend,
+            )
+        };
+    }
     if !seen.is_at_least(1, 18) {
         let is = format!("Flink {} takes no resource requirements", seen.version);
         return note(found, (in_place, "Version"), is, costs, "Flink 1.18 or later; best 2.x");
-    }
-    if seen.set("scheduler-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("reactive")) {
-        let mend = "leave out scheduler-mode, and set jobmanager.scheduler: adaptive";
-        let is = "scheduler-mode is reactive";
-        return note(
-            found,
-            (Prevents, "Reactive"),
-            is,
-            "the job takes all slots there are, and nothing else",
-            mend,
-        );
     }
     let is_adaptive =
         seen.set("jobmanager.scheduler").is_some_and(|name| name.eq_ignore_ascii_case("adaptive"));
@@ -328,7 +350,7 @@ mod tests {
     }
 
     fn whats(seen: &Checkup) -> Vec<(Weight, &'static str)> {
-        findings(seen, Duration::from_secs(5), false)
+        findings(seen, Duration::from_secs(5), OtherWays::default())
             .iter()
             .map(|finding| (finding.weight, finding.what))
             .collect()
@@ -421,9 +443,28 @@ mod tests {
             seen.settings
                 .get_or_insert_default()
                 .insert("jobmanager.scheduler".to_owned(), scheduler.to_owned());
-            let found = findings(&seen, Duration::from_secs(5), true);
+            let ways = OtherWays { by_savepoint: true, ..OtherWays::default() };
+            let found = findings(&seen, Duration::from_secs(5), ways);
             let found: Vec<_> = found.iter().map(|finding| (finding.weight, finding.what)).collect();
             assert_eq!(found, Vec::from_iter(expected), "{version} {scheduler}");
+        }
+    }
+
+    #[test]
+    fn reactive_mode_prevents_only_where_nothing_makes_taskmanagers() {
+        for (by_workload, version, expected) in [
+            (true, "2.3.0", Weight::Note),
+            (true, "1.17.2", Weight::Note),
+            (false, "2.3.0", Weight::Prevents),
+        ] {
+            let mut seen = good();
+            seen.version = version.parse().expect("a version");
+            seen.web_rescale = Some(false);
+            seen.settings.get_or_insert_default().insert("scheduler-mode".to_owned(), "REACTIVE".to_owned());
+            let found =
+                findings(&seen, Duration::from_secs(5), OtherWays { by_workload, ..OtherWays::default() });
+            let found: Vec<_> = found.iter().map(|finding| (finding.weight, finding.what)).collect();
+            assert_eq!(found, [(expected, "Reactive")], "{by_workload} {version}");
         }
     }
 
@@ -432,7 +473,7 @@ mod tests {
         let mut seen = good();
         seen.settings = Some(BTreeMap::new());
         seen.web_rescale = Some(false);
-        let found = findings(&seen, Duration::from_secs(5), false);
+        let found = findings(&seen, Duration::from_secs(5), OtherWays::default());
         assert!(
             found.is_sorted_by_key(|finding| finding.weight) && found[0].what == "Scheduler",
             "{found:#?}"

@@ -25,7 +25,7 @@ mod wire;
 pub use checkup::{Checkpoints, Checkup, JobCheckup};
 pub use client::FlinkClient;
 pub use error::{Asked, FlinkError, Refusal};
-pub use findings::findings;
+pub use findings::{OtherWays, findings};
 pub use poll::Poller;
 pub(crate) use wire::{
     JobView, Requirements, RunRequest, SavepointOutcome, StopRequest, TaskManagerListed, TaskManagers,

@@ -150,6 +150,8 @@ pub enum Mechanism {
     InPlace,
     /// The job is stopped with a savepoint and its jar run again from it; needs a session cluster and `savepoint`.
     Savepoint,
+    /// Only the replicas of `workload` are changed, and the job takes the slots there are; needs `scheduler-mode: reactive`.
+    Reactive,
 }
 
 impl Mechanism {

@@ -66,6 +66,9 @@ pub struct Policy {
     /// Whether it is known how the job is run again from a savepoint.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_run_again: bool,
+    /// Whether the workload is named that gives the job its slots.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub has_workload: bool,
 }
 
 impl Policy {
@@ -83,6 +86,7 @@ impl Policy {
             rivals: Vec::new(),
             mechanism: autoscaler.mechanism,
             can_run_again: autoscaler.savepoint.is_some(),
+            has_workload: autoscaler.workload.is_some(),
         }
     }
 

@@ -52,7 +52,7 @@ impl Simulation {
     pub(super) fn jobmanager_config(&self) -> Value {
         let scenario = self.scenario();
         let scheduler = match scenario.scheduler {
-            SchedulerKind::Adaptive => "adaptive",
+            SchedulerKind::Adaptive | SchedulerKind::Reactive => "adaptive",
             SchedulerKind::Default => "default",
         };
         let mut settings = vec![
@@ -61,6 +61,9 @@ impl Simulation {
             ("web.refresh-interval", millis(scenario.metrics.refresh_interval).to_string()),
             ("taskmanager.numberOfTaskSlots", scenario.slots_per_taskmanager.to_string()),
         ];
+        if scenario.scheduler == SchedulerKind::Reactive {
+            settings.push(("scheduler-mode", "REACTIVE".to_owned()));
+        }
         if let Some(checkpoints) = scenario.checkpoints {
             settings
                 .push(("execution.checkpointing.interval", format!("{} ms", millis(checkpoints.interval))));

@@ -290,7 +290,7 @@ impl Simulation {
 
     fn scheduler_type(&self) -> &'static str {
         match self.scenario().scheduler {
-            SchedulerKind::Adaptive => "Adaptive",
+            SchedulerKind::Adaptive | SchedulerKind::Reactive => "Adaptive",
             SchedulerKind::Default => "Default",
         }
     }

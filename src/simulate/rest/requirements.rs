@@ -46,7 +46,9 @@ impl Simulation {
             Ok(()) => Ok(json!({})),
             Err(Refused::Invalid(problems)) => Err(Failure::bad_request(&problems.join("\n"))),
             Err(Refused::NoSuchJob(_)) => Err(Failure::no_such_job(&id.to_string())),
-            Err(refused @ Refused::Unsupported) => Err(unsupported(&refused.to_string())),
+            Err(refused @ (Refused::Unsupported | Refused::Reactive)) => {
+                Err(unsupported(&refused.to_string()))
+            }
             // Ruled out by the route that led here.
             Err(refused @ (Refused::Unreachable | Refused::NotFound)) => {
                 Err(Failure::not_found(&refused.to_string()))
@@ -85,6 +87,9 @@ impl Simulation {
         match self.scenario().scheduler {
             SchedulerKind::Adaptive => Ok(()),
             SchedulerKind::Default => Err(unsupported("the default scheduler has no resource requirements")),
+            SchedulerKind::Reactive => {
+                Err(unsupported("Cannot change the parallelism of a job running in reactive mode."))
+            }
         }
     }
 }
