@@ -53,6 +53,9 @@ pub struct Room {
     pub at: Timestamp,
     /// Pods that would still find a place, besides those that have one.
     pub pods: u32,
+    /// Pods of the workload that had a place then: one that has none yet is still to take it from the room. Not in old journals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placed: Option<u32>,
 }
 
 /// What TaskManagers use of their memory, in bytes: of each number that of the one that has the most of it. On a cluster of

@@ -89,8 +89,9 @@ impl Maker<'_> {
         if !self.policy.spec.limits.cluster_capacity || self.now.since(room.at) > ROOM_FRESH {
             return None;
         }
-        let placed = workload.pods.iter().filter(|pod| pod.is_alive() && pod.unschedulable.is_none()).count();
-        let placed = u32::try_from(placed).unwrap_or(u32::MAX);
+        let alive =
+            || workload.pods.iter().filter(|pod| pod.is_alive() && pod.unschedulable.is_none()).count();
+        let placed = room.placed.unwrap_or_else(|| u32::try_from(alive()).unwrap_or(u32::MAX));
         Some((placed.saturating_add(room.pods), LimitedBy::ClusterCapacity))
     }
 
@@ -170,24 +171,32 @@ mod tests {
         use LimitedBy::ClusterCapacity;
         let fresh = START;
         let stale = START - ROOM_FRESH - Duration::from_secs(1);
-        for (is_minded, room, to, limits) in [
-            (true, Some((fresh, 100)), Some(9), &[][..]),
-            (true, Some((fresh, 2)), Some(6), &[ClusterCapacity, ClusterCapacity]),
-            (true, Some((fresh, 0)), None, &[ClusterCapacity, ClusterCapacity]),
-            (true, Some((stale, 2)), Some(9), &[]),
-            (true, None, Some(9), &[]),
-            (false, Some((fresh, 2)), Some(9), &[]),
+        for (is_minded, room, placed, to, limits) in [
+            (true, Some((fresh, 100)), Some(4), Some(9), &[][..]),
+            (true, Some((fresh, 2)), Some(4), Some(6), &[ClusterCapacity, ClusterCapacity]),
+            // One of the four has no node yet: it takes a part of the room.
+            (true, Some((fresh, 2)), Some(3), Some(5), &[ClusterCapacity, ClusterCapacity]),
+            // As an old journal has it.
+            (true, Some((fresh, 2)), None, Some(6), &[ClusterCapacity, ClusterCapacity]),
+            (true, Some((fresh, 0)), Some(4), None, &[ClusterCapacity, ClusterCapacity]),
+            (true, Some((stale, 2)), Some(4), Some(9), &[]),
+            (true, None, None, Some(9), &[]),
+            (false, Some((fresh, 2)), Some(4), Some(9), &[]),
         ] {
             let (mut job, mut policy) = (short(), policy());
             policy.spec.limits.cluster_capacity = is_minded;
             let scalable = Scalable { removes: Removes::LowestCost, refused: None, registered: None };
             job.snapshot.slots = Some(slots(4, 4));
             job.snapshot.around.workload = Some(Workload { scalable: Some(scalable), ..workload(4, 1000) });
-            job.snapshot.around.room = room.map(|(at, pods)| Room { at, pods });
+            job.snapshot.around.room = room.map(|(at, pods)| Room { at, pods, placed });
             let (made, trail) = made(&job, &policy);
             let asked = made.and_then(|made| made.plan.scale).map(|scale| scale.to);
             let trail: Vec<_> = trail.into_iter().map(|limit| limit.by).collect();
-            assert_eq!((asked, &trail[..]), (to, limits), "minded: {is_minded}, room {room:?}");
+            assert_eq!(
+                (asked, &trail[..]),
+                (to, limits),
+                "minded: {is_minded}, room {room:?}, placed {placed:?}"
+            );
         }
     }
 }

@@ -210,7 +210,7 @@ async fn cadvisor_says_the_same(
     fs::write(&file, config)?;
     until("cAdvisor and metrics-server to tell the same", PATIENCE, async || {
         let mut recommend = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        recommend.args(["recommend", "-o", "json", "--poll", "1s", "--prometheus", prometheus, "--config"]);
+        recommend.args(["recommend", "-o", "json", "--prometheus", prometheus, "--config"]);
         recommend.arg(&file);
         let output = tokio::task::spawn_blocking(move || recommend.output()).await??;
         let told: Value = serde_json::from_slice(&output.stdout)

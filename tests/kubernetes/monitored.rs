@@ -58,7 +58,7 @@ impl Monitored {
         let kubeconfig = namespace.kubeconfig_of("monitor").await?;
         let folder = tempfile::Builder::new().prefix("testbed-").tempdir()?;
         let (states, port) = states(&folder, namespace, &kubeconfig)?;
-        let prometheus = Prometheus::scraping(&scrapes(&kubeconfig, node, port)?).await?;
+        let prometheus = Prometheus::scraping(&scrapes(&kubeconfig, node, port)?, "groups: []").await?;
         let monitored = Self { prometheus, _states: states, _folder: folder };
         for metric in ["container_cpu_usage_seconds_total", "kube_pod_container_resource_requests"] {
             let of = format!("namespace=\"{}\",container!=\"\"", namespace.name());

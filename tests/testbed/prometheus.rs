@@ -16,6 +16,10 @@ use super::{ports, until};
 /// How long it may take to start on a loaded machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What comes before the items of what is scraped.
+const CONFIG: &str = "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n\
+                      rule_files: [rules.yml]\nscrape_configs:\n";
+
 /// What is scraped: the name of a job, and its targets, `host:port`.
 pub type Scrape<'a> = (&'a str, Vec<String>);
 
@@ -32,21 +36,17 @@ impl Prometheus {
         Self::with_rules(scrapes, "groups: []").await
     }
 
-    /// One that is told in YAML what it scrapes: each a list item of `scrape_configs`.
-    pub async fn scraping(scrapes: &str) -> Result<Self> {
-        Self::with_config(&(config(&[]) + scrapes), "groups: []").await
-    }
-
     /// The same with a file of rules, which are evaluated every second.
     pub async fn with_rules(scrapes: &[Scrape<'_>], rules: &str) -> Result<Self> {
-        Self::with_config(&config(scrapes), rules).await
+        Self::scraping(&items(scrapes), rules).await
     }
 
-    async fn with_config(config: &str, rules: &str) -> Result<Self> {
+    /// The same that is told in YAML what it scrapes: items of `scrape_configs`.
+    pub async fn scraping(items: &str, rules: &str) -> Result<Self> {
         install()?;
         let mut folder = tempfile::Builder::new().prefix("testbed-").tempdir()?;
         folder.disable_cleanup(std::env::var_os("TIDEGATE_KEEP").is_some());
-        fs::write(folder.path().join("prometheus.yml"), config)?;
+        fs::write(folder.path().join("prometheus.yml"), format!("{CONFIG}{items}"))?;
         fs::write(folder.path().join("rules.yml"), rules)?;
         let mut prometheus = Self { process: None, port: ports::free()?, folder };
         prometheus.restart_empty().await?;
@@ -121,9 +121,8 @@ fn install() -> Result<()> {
     Ok(())
 }
 
-fn config(scrapes: &[Scrape<'_>]) -> String {
-    let mut text = "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n".to_owned();
-    text.push_str("rule_files: [rules.yml]\nscrape_configs:\n");
+fn items(scrapes: &[Scrape<'_>]) -> String {
+    let mut text = String::new();
     for (job, targets) in scrapes {
         writeln!(text, "  - {{job_name: {job}, static_configs: [{{targets: {targets:?}}}]}}")
             .expect("a string takes all");

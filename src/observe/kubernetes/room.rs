@@ -13,6 +13,7 @@ use kube::api::ListParams;
 use super::fault::{Fault, in_time};
 use super::pod::milli;
 use super::target::Target;
+use crate::model::{Room, Timestamp};
 
 /// Amounts of CPU, memory and pods, in thousandths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,21 +23,36 @@ struct Amounts {
     pods: i64,
 }
 
-/// How many pods more like `pattern` the nodes have room for.
-pub(super) async fn read(target: &Target, pattern: &PodSpec) -> Result<u32, Fault> {
+/// How many pods more like `pattern` the nodes have room for as of `at`, and how many of the workload's own have a place.
+pub(super) async fn read(
+    target: &Target,
+    selector: &str,
+    pattern: &PodSpec,
+    at: Timestamp,
+) -> Result<Room, Fault> {
     // From the API server's own memory: half a minute is no matter, and large clusters are spared.
     let cached = ListParams::default().match_any();
     let nodes: Api<Node> = Api::all(target.client().clone());
     let pods: Api<Pod> = Api::all(target.client().clone());
-    let (nodes, pods) = tokio::try_join!(in_time(nodes.list(&cached)), in_time(pods.list(&cached)))?;
-    Ok(room(&nodes.items, &pods.items, pattern))
+    let (own, of_it) = (target.pods(), cached.clone().labels(selector));
+    let (nodes, pods, own) = tokio::try_join!(
+        in_time(nodes.list(&cached)),
+        in_time(pods.list(&cached)),
+        in_time(own.list(&of_it))
+    )?;
+    let placed = own.iter().filter(|pod| !has_ended(pod) && node_of(pod).is_some()).count();
+    let placed = u32::try_from(placed).unwrap_or(u32::MAX);
+    Ok(Room { at, pods: room(&nodes.items, &pods.items, pattern), placed: Some(placed) })
+}
+
+fn node_of(pod: &Pod) -> Option<&str> {
+    pod.spec.as_ref()?.node_name.as_deref()
 }
 
 fn room(nodes: &[Node], pods: &[Pod], pattern: &PodSpec) -> u32 {
     let mut taken: BTreeMap<&str, Amounts> = BTreeMap::new();
     for pod in pods.iter().filter(|pod| !has_ended(pod)) {
-        let Some(spec) = &pod.spec else { continue };
-        let Some(node) = spec.node_name.as_deref() else { continue };
+        let Some((spec, node)) = pod.spec.as_ref().zip(node_of(pod)) else { continue };
         let (taken, asked) = (taken.entry(node).or_default(), requested(spec));
         taken.cpu = taken.cpu.saturating_add(asked.cpu);
         taken.memory = taken.memory.saturating_add(asked.memory);

@@ -141,7 +141,7 @@ impl Watcher {
                             seen.room.is_none()
                         };
                         if self.besides.room && is_first {
-                            self.read_room().await;
+                            self.read_room(&selector).await;
                         }
                         if self.read_scale(&resource).await? != selector {
                             return Ok(());
@@ -153,7 +153,7 @@ impl Watcher {
                 },
                 _ = scale_due.tick() => if self.read_scale(&resource).await? != selector { return Ok(()) },
                 _ = usage_due.tick(), if self.besides.usage => self.read_usage(&selector).await,
-                _ = room_due.tick(), if self.besides.room => self.read_room().await,
+                _ = room_due.tick(), if self.besides.room => self.read_room(&selector).await,
             }
         }
     }
@@ -177,11 +177,11 @@ impl Watcher {
     }
 
     /// Without the right to list nodes nothing is known of their room, and pods that find none are seen to be pending.
-    async fn read_room(&self) {
+    async fn read_room(&self, selector: &str) {
         let template = locked(&self.seen).template.clone();
         let Some(template) = template else { return };
-        let room = match room::read(&self.target, &template).await {
-            Ok(pods) => Some(Room { at: (self.clock)(), pods }),
+        let room = match room::read(&self.target, selector, &template, (self.clock)()).await {
+            Ok(room) => Some(room),
             Err(error) => {
                 tracing::debug!(%error, "what the nodes have room for is not known");
                 None

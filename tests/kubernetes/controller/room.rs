@@ -17,6 +17,7 @@ spec:
   template:
     metadata: {labels: {app: taskmanager}}
     spec:
+      nodeName: small
       tolerations: [{operator: Exists}]
       containers: [{name: taskmanager, image: localhost/none, resources: {requests: {cpu: 1}}}]
 ---
@@ -25,15 +26,15 @@ kind: Node
 metadata: {name: small}
 ";
 
-/// A node that nobody else sees is needed, so this has an API server of its own. It has no scheduler: the two pods that there are
-/// have no node, and the whole of the node is free.
+/// A node that nobody else sees is needed, so this has an API server of its own. It has no scheduler: the pods name their node, which
+/// has room for three.
 #[tokio::test]
 async fn a_job_grows_into_what_the_nodes_have_room_for() -> Result<()> {
     let cluster = Cluster::own()?;
     install(&cluster).await?;
     let (namespace, job) = (cluster.namespace().await?, Job::on(2, 1).await?);
     namespace.apply(TASKMANAGERS).await?;
-    let room = r#"{"status": {"allocatable": {"cpu": "1500m", "memory": "8Gi", "pods": "110"}}}"#;
+    let room = r#"{"status": {"allocatable": {"cpu": "3500m", "memory": "8Gi", "pods": "110"}}}"#;
     cluster.kubectl(&["patch", "node", "small", "--subresource=status", "--type=merge", "-p", room]).await?;
     namespace.apply(&QUICK.replace("{cooldown: 1s}", "{cooldown: 1s, clusterCapacity: true}")).await?;
     let workload = "  workload: {apiVersion: apps/v1, kind: Deployment, name: taskmanagers}\n";
