@@ -1,7 +1,7 @@
 //! What a record costs: busy seconds of one subtask per record taken in.
 
 use super::estimate::{Tally, ratio_variance};
-use super::sample::HIDDEN_SECONDS;
+use super::sample::{HIDDEN_SECONDS, float};
 use super::window::{Seen, last_regime};
 use super::{Estimate, Sample, VertexSample};
 use crate::model::Parallelism;
@@ -35,20 +35,26 @@ pub(super) fn cost(samples: &[Sample], window: usize, v: usize, parallelism: Par
     let window = window.min(samples.len() - 1);
     let of = |index: usize| &samples[index].vertices[v];
 
-    let mut watched = Watched::default();
+    let (mut watched, mut sums) = (Watched::default(), Tally::default());
     let first = samples.len().saturating_sub(WATCHED).min(window);
-    for index in first..samples.len() {
-        watched.add(of(index), parallelism);
+    for index in (first..samples.len()).rev() {
+        let cost = of_sample(of(index));
+        watched.add(of(index), cost, parallelism);
+        if let Some(cost) = cost.filter(|_| index >= window) {
+            sums.add(cost.weight, cost.value);
+        }
     }
     let changed =
         if watched.is_even() { 0 } else { last_change(samples, v, parallelism, watched.longest_wait) };
-    let mut sums = Tally::default();
     let estimate = |sums: &Tally| {
         let hidden = hidden(watched.longest_wait, sums.weight(), parallelism);
         Some(sums.estimate(ratio_variance)?.widened(hidden))
     };
     let is_precise = |sums: &Tally| estimate(sums).is_some_and(|time| time.relative_half_width() <= PRECISE);
-    let mut start = samples.len();
+    let mut start = window;
+    if changed > window {
+        (start, sums) = (samples.len(), Tally::default());
+    }
     while start > changed && (start > window || !is_precise(&sums)) {
         start -= 1;
         if let Some(cost) = of_sample(of(start)) {
@@ -74,8 +80,8 @@ impl Default for Watched {
 }
 
 impl Watched {
-    fn add(&mut self, sample: &VertexSample, parallelism: Parallelism) {
-        if let Some(cost) = of_sample(sample) {
+    fn add(&mut self, sample: &VertexSample, cost: Option<Seen>, parallelism: Parallelism) {
+        if let Some(cost) = cost {
             (self.least, self.most) = (self.least.min(cost.value), self.most.max(cost.value));
         }
         if let Some(wait) = longer_wait(sample, parallelism, self.longest_wait) {
@@ -93,7 +99,7 @@ impl Watched {
 /// pauses that its records leave room for. Busy time that is taken back was such a wait, too. `None` unless that is longer than
 /// what is known, which costs no division to see.
 fn longer_wait(sample: &VertexSample, parallelism: Parallelism, known: f64) -> Option<f64> {
-    let (busy, records) = (sample.busy_seconds()?, sample.read? as f64);
+    let (busy, records) = (sample.busy_seconds()?, float(sample.read?));
     let subtasks = parallelism.as_f64();
     let (waiting, pauses) = (sample.seconds() * subtasks - busy, records + subtasks);
     let paused = (waiting > known * pauses).then(|| waiting / pauses);
@@ -103,7 +109,7 @@ fn longer_wait(sample: &VertexSample, parallelism: Parallelism, known: f64) -> O
 
 /// Records and seconds per record over one sample.
 fn of_sample(sample: &VertexSample) -> Option<Seen> {
-    let records = sample.read.filter(|records| *records > 0)? as f64;
+    let records = float(sample.read.filter(|records| *records > 0)?);
     Some(Seen { value: sample.busy_seconds()? / records, weight: records })
 }
 

@@ -132,9 +132,19 @@ impl Curve {
             p.as_f64() * utilization >= rate * self.service_time(p)
         };
         let (best, capacity) = self.best(most);
-        let (mut least, mut enough) = (1, u64::from(best.get()));
+        let mut enough = u64::from(best.get());
         if !is_enough(enough) {
             return Needed::Unscalable { best, capacity };
+        }
+        // No subtask is faster than one that has the machine to itself, so fewer are not enough; of a flat curve this is the
+        // answer, or one more.
+        let alone = Some(rate * self.a / utilization).filter(|alone| alone.is_finite()).unwrap_or(1.0);
+        let mut least = u64::from(Parallelism::ceil(alone.floor()).get()).min(enough);
+        for _ in 0..2 {
+            if is_enough(least) {
+                return Needed::Enough(Parallelism::clamped(least));
+            }
+            least += 1;
         }
         // Up to the best one, capacity grows with every subtask.
         while least < enough {

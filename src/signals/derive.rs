@@ -6,6 +6,7 @@ use super::cost::cost;
 use super::estimate::{Tally, rate_variance, ratio_variance};
 use super::flow::{Edge, FlowMemory};
 use super::lag::{UsualLags, lag};
+use super::sample::float;
 use super::window::{Seen, Window, last_regime, window};
 use super::{EdgeSignals, Estimate, Sample, Signals, VertexSample, VertexSignals};
 use crate::model::{Parallelism, Reading, Seconds, Snapshot};
@@ -171,10 +172,10 @@ impl Sums {
         self.samples += 1;
         self.seconds += seconds;
         if let Some((rate, read)) = sample.rate_in().zip(sample.read) {
-            self.taken_in.add_total(seconds, read as f64, rate);
+            self.taken_in.add_total(seconds, float(read), rate);
         }
         if let Some((rate, written)) = sample.rate_out().zip(sample.written) {
-            self.put_out.add_total(seconds, written as f64, rate);
+            self.put_out.add_total(seconds, float(written), rate);
         }
         self.busy.add(sample.busy_ms, sample.micros);
         self.back_pressured.add(sample.back_pressured_ms.map(u64::cast_signed), sample.micros);

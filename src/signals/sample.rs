@@ -79,7 +79,7 @@ pub struct VertexSample {
 impl Sample {
     /// Seconds that it covers, by the median vertex's clock.
     pub fn seconds(&self) -> f64 {
-        self.micros as f64 * 1e-6
+        float(self.micros) * 1e-6
     }
 
     /// How late a source was at its end, in seconds.
@@ -102,17 +102,17 @@ impl Sample {
 impl VertexSample {
     /// Seconds that it covers.
     pub fn seconds(&self) -> f64 {
-        self.micros as f64 * 1e-6
+        float(self.micros) * 1e-6
     }
 
     /// Records/s taken in.
     pub fn rate_in(&self) -> Option<f64> {
-        self.per_second(self.read? as f64)
+        self.per_second(float(self.read?))
     }
 
     /// Records/s put out.
     pub fn rate_out(&self) -> Option<f64> {
-        self.per_second(self.written? as f64)
+        self.per_second(float(self.written?))
     }
 
     /// Records/s by which the records that wait at a source grow in number.
@@ -133,7 +133,7 @@ impl VertexSample {
     /// With the count as the last factor, so that two rates of one sample share a division.
     #[inline]
     fn per_second(&self, count: f64) -> Option<f64> {
-        (self.micros > 0).then(|| 1e6 / self.micros as f64 * count)
+        (self.micros > 0).then(|| 1e6 / float(self.micros) * count)
     }
 
     fn plus(&self, later: &Self) -> Self {
@@ -146,6 +146,12 @@ impl VertexSample {
             pending_change: both(self.pending_change, later.pending_change, i64::saturating_add),
         }
     }
+}
+
+/// A count as a number. Processors convert only signed integers in one step; no counter comes near their end.
+#[inline]
+pub(super) fn float(count: u64) -> f64 {
+    i64::try_from(count).unwrap_or(i64::MAX) as f64
 }
 
 fn both<T, U>(a: Option<T>, b: Option<T>, f: impl Fn(T, T) -> U) -> Option<U> {

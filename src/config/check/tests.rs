@@ -43,7 +43,7 @@ fn names_the_mistakes_of_an_autoscaler() {
         ),
         (
             "  mechanism: [InPlace]",
-            "f:5:14: spec.mechanism: expected `Auto`, `InPlace` or `Savepoint`, found a list",
+            "f:5:14: spec.mechanism: expected `Auto`, `InPlace`, `Savepoint` or `Reactive`, found a list",
         ),
         ("  policy: cautious", "f:5:3: spec: unknown field `policy`; did you mean `policyRef`?"),
         (
