@@ -270,6 +270,7 @@ fn what_could_not_be_brought_back_is_shown_and_goes_on_when_somebody_says_so() {
         expects: std::collections::BTreeMap::new(),
         resubmission: Some(resubmission),
         scaled: None,
+        upgrade: None,
     };
     let mut state = State::default();
     state.ledger.attempt = Some(attempt);

@@ -105,6 +105,7 @@ mod tests {
             expects: BTreeMap::new(),
             resubmission: None,
             scaled: None,
+            upgrade: None,
         }
     }
 

@@ -7,10 +7,12 @@
 mod check;
 mod checkpoint;
 mod in_place;
+mod operator;
 mod replicas;
 mod resubmit;
 
 pub use checkpoint::Hastener;
 pub use in_place::{rescale, roll_back, take_up};
+pub use operator::step as upgrade;
 pub use replicas::{scale, scale_back};
 pub use resubmit::{Program, step as resubmit};

@@ -11,7 +11,7 @@ use super::exit::{Exit, Failure, OrExit as _};
 use super::output::{Column, Show, Table};
 use crate::daemon::clock;
 use crate::daemon::store::Store;
-use crate::model::{Attempt, Parallelism, Reached, Rescale, Resubmission, Stage, Timestamp, VertexId};
+use crate::model::{Attempt, OperatorChange, Parallelism, Reached, Rescale, Timestamp, VertexId};
 use crate::record::State;
 
 /// Show the rescales that are under way, have failed, or are over; and go on with one that has failed
@@ -78,6 +78,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
 fn resume(autoscaler: &str, store: &Store) -> Result<Exit, Failure> {
     let mut state: State = store.load(autoscaler).or_exit(Exit::Failed)?.unwrap_or_default();
     let attempt = state.ledger.attempt.as_mut();
+    if let Some(upgrade) = attempt.as_ref().and_then(|attempt| attempt.upgrade.as_ref()) {
+        let resource = upgrade.change.resource.clone();
+        return resume_upgrade(autoscaler, &resource, state, store);
+    }
     let open = attempt.and_then(|attempt| Some((attempt.job, attempt.resubmission.as_mut()?)));
     let Some((job, resubmission)) = open else {
         let known = store.autoscalers().or_exit(Exit::Failed)?.join(", ");
@@ -91,6 +95,24 @@ fn resume(autoscaler: &str, store: &Store) -> Result<Exit, Failure> {
     store.commit().or_exit(Exit::Failed)?;
     let said =
         format!("start the daemon: it runs the job of {autoscaler} from {savepoint}, unless it runs by then");
+    writeln!(io::stdout().lock(), "{said}").or_exit(Exit::Failed)?;
+    Ok(Exit::Done)
+}
+
+/// The same, where an operator was asked.
+fn resume_upgrade(
+    autoscaler: &str,
+    resource: &str,
+    mut state: State,
+    store: &Store,
+) -> Result<Exit, Failure> {
+    let upgrade = state.ledger.attempt.as_mut().and_then(|attempt| attempt.upgrade.as_mut());
+    let resumed = upgrade.map_or(Ok(()), |upgrade| upgrade.resume(clock::now()));
+    resumed.with_context(|| autoscaler.to_owned()).or_exit(Exit::Failed)?;
+    store.stage(autoscaler, &state).or_exit(Exit::Failed)?;
+    store.commit().or_exit(Exit::Failed)?;
+    let said =
+        format!("start the daemon: it puts {resource} back as it was, unless somebody else has changed it");
     writeln!(io::stdout().lock(), "{said}").or_exit(Exit::Failed)?;
     Ok(Exit::Done)
 }
@@ -116,6 +138,9 @@ struct Shown {
     reached: Vec<Reached>,
     #[serde(skip_serializing_if = "Option::is_none")]
     savepoint: Option<String>,
+    /// What was changed of an operator's resource.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator: Option<OperatorChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     needs_a_person: bool,
@@ -123,19 +148,23 @@ struct Shown {
 
 impl Shown {
     fn of_open(autoscaler: &str, attempt: &Attempt) -> Self {
-        let Attempt { at, from, to, resubmission, .. } = attempt;
-        let anew = resubmission.as_ref();
+        let Attempt { at, from, to, resubmission, upgrade, .. } = attempt;
+        let (anew, upgrade) = (resubmission.as_ref(), upgrade.as_ref());
+        let stage = attempt.stage();
         Self {
             autoscaler: autoscaler.to_owned(),
             asked: *at,
-            state: anew.map_or("UnderWay".to_owned(), |anew| format!("{:?}", anew.stage())),
-            since: anew.map_or(*at, Resubmission::since),
+            state: stage.map_or("UnderWay".to_owned(), |reached| format!("{:?}", reached.stage)),
+            since: stage.map_or(*at, |reached| reached.at),
             from: from.clone(),
             to: to.clone(),
-            reached: anew.map(|anew| anew.reached.clone()).unwrap_or_default(),
+            reached: attempt.reached().to_vec(),
             savepoint: anew.and_then(|anew| anew.location.clone()),
-            detail: anew.and_then(|anew| anew.detail.clone()),
-            needs_a_person: anew.is_some_and(|anew| anew.stage() == Stage::Failed),
+            operator: upgrade.map(|upgrade| upgrade.change.clone()),
+            detail: anew
+                .and_then(|anew| anew.detail.clone())
+                .or_else(|| upgrade.and_then(|upgrade| upgrade.detail.clone())),
+            needs_a_person: attempt.needs_a_person(),
         }
     }
 
@@ -150,6 +179,7 @@ impl Shown {
             to: to.clone(),
             reached: reached.clone(),
             savepoint: None,
+            operator: None,
             detail: None,
             needs_a_person: false,
         }
@@ -157,8 +187,14 @@ impl Shown {
 
     /// What is wrong, and what a person can do.
     fn help(&self) -> String {
-        let Self { autoscaler, detail, savepoint, .. } = self;
+        let Self { autoscaler, detail, savepoint, operator, .. } = self;
         let why = detail.as_deref().unwrap_or("nothing tells why");
+        if let Some(OperatorChange { resource, before, .. }) = operator {
+            return format!(
+                "{autoscaler} does not run as it is to: {why}\n  Mend that, then either let Tidegate put {resource} back as it was:\n    \
+                 tidegate attempts resume {autoscaler}\n  or edit it by hand, and Tidegate takes it from there. It was: {before}"
+            );
+        }
         let Some(savepoint) = savepoint else {
             return format!(
                 "{autoscaler} does not run, and where its savepoint is is not known: {why}\n  Run the job by hand from its last \

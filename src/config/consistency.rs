@@ -19,6 +19,7 @@ pub(super) fn check(documents: &[Document<'_>]) -> Vec<ConfigError> {
         rules(document, &mut errors);
         prometheus(document, &mut errors);
         savepoint(document, &mut errors);
+        operator(document, &mut errors);
     }
     errors
 }
@@ -148,6 +149,44 @@ fn savepoint(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
     if says_how && is_id {
         let what = "a job that is run again from a savepoint gets another id: name it by its name";
         errors.push(document.error(&job, Problem::Format(what.to_owned())));
+    }
+}
+
+/// Whoever asks an operator has to say which resource, and of a kind that is not known also what in it means what. A job that its
+/// operator may run under another id is found by its name.
+fn operator(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
+    let (mechanism, job) = (["spec", "mechanism"], ["spec", "flink", "job"]);
+    let Some(operator) = document.find(&["spec", "operator"]) else {
+        if document.text(&mechanism) == Some("Operator") {
+            let what = "Operator needs spec.operator, which names its resource: `operator: {apiVersion: flink.apache.org/v1beta1, \
+                        kind: FlinkDeployment, name: NAME}`";
+            errors.push(document.error(&mechanism, Problem::Format(what.to_owned())));
+        }
+        return;
+    };
+    if document.text(&mechanism) == Some("Savepoint") {
+        let what =
+            "a job that an operator runs is not stopped beside it: leave the mechanism out, or say Operator";
+        errors.push(document.error(&mechanism, Problem::Format(what.to_owned())));
+    }
+    if document.text(&job).is_some_and(|job| job.parse::<JobId>().is_ok()) {
+        let what = "a job that its operator runs again may get another id: name it by its name";
+        errors.push(document.error(&job, Problem::Format(what.to_owned())));
+    }
+    let text = |field| operator.get(field).and_then(Node::text).unwrap_or_default();
+    let group = text("apiVersion").split_once('/').map_or("", |(group, _)| group);
+    let is_apaches =
+        group == "flink.apache.org" && ["FlinkDeployment", "FlinkSessionJob"].contains(&text("kind"));
+    match (is_apaches, operator.get("fields").is_some()) {
+        (true, true) => {
+            let what = "what is in Apache's resources is known: leave it out";
+            errors.push(document.error(&["spec", "operator", "fields"], Problem::Format(what.to_owned())));
+        }
+        (false, false) if !group.is_empty() => {
+            let what = "only Apache's FlinkDeployment and FlinkSessionJob are known: say in `fields` where parallelism and state are";
+            errors.push(document.error(&["spec", "operator", "kind"], Problem::Format(what.to_owned())));
+        }
+        (true, false) | (false, _) => {}
     }
 }
 

@@ -8,7 +8,10 @@ use std::str::FromStr;
 use super::shape::Schema;
 use crate::model::Timestamp;
 use crate::model::nearest::nearest;
-use crate::policy::{Cron, ObservedOr, Quantity, Query, ServicePort, Span, When, Zone};
+use crate::policy::{
+    Cron, ObservedOr, Quantity, Query, ServicePort, Span, SpecPath, StatusPath, When, Zone,
+    check_operator_api,
+};
 use crate::policytest::{Percent, ServiceTime};
 
 /// A form of texts.
@@ -86,6 +89,24 @@ const FORMATS: &[Format] = &[
         noun: "port",
         expected: "a port by its name or number, such as rest or 8081",
         check: said::<ServicePort>,
+    },
+    Format {
+        name: "operator-api",
+        noun: "API version",
+        expected: "an API version such as flink.apache.org/v1beta1",
+        check: check_operator_api,
+    },
+    Format {
+        name: "spec-path",
+        noun: "path",
+        expected: "a path such as spec.job.parallelism",
+        check: said::<SpecPath>,
+    },
+    Format {
+        name: "status-path",
+        noun: "path",
+        expected: "a path such as status.state",
+        check: said::<StatusPath>,
     },
     Format { name: "dns-label", noun: "name", expected: "a name such as streams", check: dns_label },
     Format { name: "dns-subdomain", noun: "name", expected: "a name such as orders", check: dns_subdomain },

@@ -183,6 +183,33 @@ pub(super) fn of_autoscaler() -> Vec<Rule> {
         )
         .at("mechanism"),
         Rule::new(
+            "!has(self.mechanism) || self.mechanism != 'Operator' || has(self.operator)",
+            "Operator needs spec.operator, which names its resource",
+        )
+        .at("mechanism"),
+        Rule::new(
+            "!has(self.operator) || !has(self.mechanism) || self.mechanism != 'Savepoint'",
+            "a job that an operator runs is not stopped beside it: leave the mechanism out, or say Operator",
+        )
+        .at("mechanism"),
+        Rule::new(
+            "!has(self.operator) || ((self.operator.apiVersion.startsWith('flink.apache.org/') && \
+             self.operator.kind in ['FlinkDeployment', 'FlinkSessionJob']) != has(self.operator.fields))",
+            "fields say where parallelism and state are in a resource of any kind but Apache's FlinkDeployment and FlinkSessionJob",
+        )
+        .at("operator"),
+        Rule::new(
+            "!has(self.operator) || !self.operator.apiVersion.matches(\
+             '^(tidegate[.]dev|(coordination|events|metrics|rbac[.]authorization)[.]k8s[.]io)/')",
+            "that is no operator's own group: its kinds are not changed by field paths",
+        )
+        .at("operator.apiVersion"),
+        Rule::new(
+            "!has(self.operator) || !has(self.flink) || !has(self.flink.job) || !self.flink.job.matches('^[0-9a-fA-F]{32}$')",
+            "a job that its operator runs again may get another id: name it by its name",
+        )
+        .at("flink.job"),
+        Rule::new(
             "!has(self.savepoint) || !has(self.flink) || !has(self.flink.job) || !self.flink.job.matches('^[0-9a-fA-F]{32}$')",
             "a job that is run again from a savepoint gets another id: name it by its name",
         )

@@ -65,6 +65,8 @@ pub enum UsedMechanism {
     Savepoint,
     /// By its TaskManagers alone.
     Reactive,
+    /// By the operator that runs it.
+    Operator,
 }
 
 /// A size of a job.

@@ -11,7 +11,7 @@ use super::status::{FlinkAutoscalerStatus, JobSeen, LastDecision, UsedMechanism}
 use super::{ConditionType, Numbers, reasons};
 use crate::decide::Decision;
 use crate::model::{Scheduler, Snapshot, Timestamp};
-use crate::plan::{Way, way};
+use crate::plan::{Way, way_of};
 use crate::policy::{Mode, Policy};
 use crate::record::{Outcome, State, Summary};
 
@@ -115,12 +115,13 @@ fn job(snapshot: &Snapshot) -> JobSeen {
 }
 
 fn mechanism(snapshot: &Snapshot, policy: &Policy) -> Option<UsedMechanism> {
-    match way(snapshot.cluster, policy).ok()? {
+    match way_of(snapshot, policy).ok()? {
         // Whether it will take them is not known.
         Way::InPlace if snapshot.cluster.scheduler == Scheduler::Unknown => None,
         Way::InPlace => Some(UsedMechanism::InPlace),
         Way::Savepoint | Way::SavepointWhole => Some(UsedMechanism::Savepoint),
         Way::Reactive => Some(UsedMechanism::Reactive),
+        Way::Operator | Way::OperatorWhole => Some(UsedMechanism::Operator),
     }
 }
 

@@ -12,6 +12,7 @@ use super::clock;
 use super::journal_file::JournalFile;
 use super::keep::{KeepError, Keeper};
 use super::metrics::Metrics;
+use super::operator::Operator;
 use super::pace::Pace;
 use super::report::{Report, Trouble};
 use super::trace::TraceIds;
@@ -37,6 +38,8 @@ pub(super) struct Job {
     pub(super) queries: Option<Queries>,
     /// The workload that gives the job its slots, where one is named.
     pub(super) workload: Option<Workload>,
+    /// The resource by which an operator runs the job, where one does.
+    pub(super) operator: Option<Operator>,
     /// Whether a rescale may have been cut off by the end of the program: looked at in the first cycle.
     pub(super) resumes: bool,
     pub(super) hastener: act::Hastener,
@@ -106,6 +109,15 @@ impl Job {
                     continue;
                 }
             }
+            // The same while an operator stops the job and starts it.
+            if self.state.upgrading().is_some() {
+                let span = self.span();
+                if let Some(went_on) = self.upgrade(&mut stop).instrument(span).await {
+                    let Some(synced) = went_on else { break };
+                    (fenced, next) = (synced, Instant::now());
+                    continue;
+                }
+            }
             tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
@@ -149,13 +161,26 @@ impl Job {
 
     /// The job, and beside it what its policy asks elsewhere.
     async fn observe(&mut self) -> Observation {
-        let poll = self.poller.observe(clock::now);
-        let mut observation = match &mut self.queries {
-            Some(queries) => queries.beside(poll, clock::now).await,
-            None => poll.await,
+        let Self { poller, queries, operator, .. } = self;
+        let poll = poller.observe(clock::now);
+        let polled = async {
+            match queries {
+                Some(queries) => queries.beside(poll, clock::now).await,
+                None => poll.await,
+            }
         };
+        let looked = async {
+            match operator {
+                Some(operator) => Some(operator.look().await),
+                None => None,
+            }
+        };
+        let (mut observation, looked) = tokio::join!(polled, looked);
         if let Some(workload) = &mut self.workload {
             workload.look(&mut observation, &mut self.poller);
+        }
+        if let (Some(operator), Some(looked)) = (&mut self.operator, looked) {
+            operator.add(looked, &mut observation);
         }
         if let Some(queries) = &mut self.queries {
             queries.heed(&observation);
@@ -186,7 +211,7 @@ impl Job {
 
     /// Carries out what was approved, or takes back what has not come about.
     async fn act(&mut self, decision: &Decision, observation: &Observation) -> Done {
-        if let Some(done) = self.conclude_resubmission() {
+        if let Some(done) = self.conclude_resubmission().or_else(|| self.conclude_upgrade(observation)) {
             return done;
         }
         if let Some(done) = self.take_up(observation).await {
@@ -223,7 +248,9 @@ impl Job {
         self.state.begin(plan, begun);
         let outcome = match self.save().await {
             // It goes on from there, step by step.
-            Ok(()) if self.state.resubmitting().is_some() => Outcome::Applied,
+            Ok(()) if self.state.resubmitting().is_some() || self.state.upgrading().is_some() => {
+                Outcome::Applied
+            }
             Ok(()) => self.ask(plan, begun).await,
             // A rescale that a restart would not know of could be asked for twice, or never be taken back.
             Err(error) => {

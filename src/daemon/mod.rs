@@ -12,6 +12,7 @@ pub mod journal_file;
 mod keep;
 pub mod kubernetes;
 mod metrics;
+mod operator;
 mod pace;
 mod report;
 mod resubmit;

@@ -20,6 +20,7 @@ use super::journal_file::{JournalFile, Keep};
 use super::keep::Keeper;
 use super::kubernetes::connect;
 use super::metrics::Metrics;
+use super::operator::Operator;
 use super::report::Trouble;
 use super::store::{Store, StoreError};
 use super::trace::TraceIds;
@@ -28,7 +29,7 @@ use crate::act;
 use crate::config::{Autoscaler, Config};
 use crate::observe::flink::{FlinkError, Poller};
 use crate::observe::prometheus::{PrometheusError, Servers, Whose};
-use crate::policy::{Mode, PrometheusRef};
+use crate::policy::{AutoscalerSpec, Mode, PrometheusRef};
 
 /// States that nothing depends on at once are written this often, all that there are in one transaction.
 const COMMIT_EVERY: Duration = Duration::from_secs(10);
@@ -154,9 +155,10 @@ pub async fn run(config: Config, options: &Options, stop: impl Future<Output = (
     Ok(store.commit()?)
 }
 
-/// The API server, where a workload is named; it is by its absence that a job goes without.
+/// The API server, where a workload or an operator's resource is named; it is by its absence that a job goes without.
 async fn reach(config: &Config) -> Reach {
-    if config.autoscalers.iter().all(|autoscaler| autoscaler.spec.workload.is_none()) {
+    let needs_none = |spec: &AutoscalerSpec| spec.workload.is_none() && spec.operator.is_none();
+    if config.autoscalers.iter().all(|autoscaler| needs_none(&autoscaler.spec)) {
         return Err("no workload is named".to_owned());
     }
     let how = "run within the cluster, or set KUBECONFIG";
@@ -216,6 +218,7 @@ fn jobs(
         jobs.push(Job {
             poller: Poller::new(client, &spec.flink).watching_memory(),
             workload: Workload::of(&spec, &policy, namespace.as_deref(), reach),
+            operator: Operator::of(&spec, namespace.as_deref(), reach),
             resumes: state.ledger.attempt.is_some(),
             queries,
             hastener: act::Hastener::default(),

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Hold;
 use crate::model::{Ledger, Rescale, RescaleEnd, Snapshot, Timestamp};
-use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step, Way, way};
+use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step, Way, way_of};
 use crate::policy::{MemoryState, Policy, Proposal, ScaleDirection};
 use crate::signals::{Signals, Trend};
 
@@ -168,7 +168,7 @@ fn changing(c: &Context<'_>) -> Option<Hold> {
 }
 
 fn mechanism(c: &Context<'_>) -> Option<Hold> {
-    way(c.snapshot.cluster, c.policy).err().map(|detail| Hold::MechanismUnavailable { detail })
+    way_of(c.snapshot, c.policy).err().map(|detail| Hold::MechanismUnavailable { detail })
 }
 
 fn cooldown(direction: Direction, c: &Context<'_>) -> Option<Hold> {

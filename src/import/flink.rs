@@ -7,8 +7,9 @@ use super::fields::{Field, Fields};
 use super::note::Made::FlinkAutoscaler as Autoscaler;
 use super::options::{self, Setting, Settings, TaskManager};
 use crate::config::{ConfigError, Node, Value};
+use crate::model::JobId;
 use crate::policy::flink_autoscaler::options::{Bytes, Value as _};
-use crate::policy::{Quantity, WorkloadRef};
+use crate::policy::{OperatorRef, Quantity, WorkloadRef};
 
 /// The kinds of the operator's resources.
 pub(super) const DEPLOYMENT: &str = "FlinkDeployment";
@@ -44,6 +45,10 @@ pub(super) fn resource<'n>(
     };
     draft.autoscaler.workload =
         Some(WorkloadRef { api_version: VERSION.to_owned(), kind: DEPLOYMENT.to_owned(), name: deployment });
+    // By an id it would no longer be found once the operator has run it again.
+    if fill.job.as_ref().is_none_or(|job| job.parse::<JobId>().is_err()) {
+        draft.autoscaler.operator = Some(OperatorRef::known(kind, &draft.name));
+    }
     draft.endpoint(fill);
     job(&spec, &mut draft)?;
     let mut taskmanager = configured(&settings);
@@ -72,8 +77,8 @@ fn of_a_session<'n>(cluster: &Field<'n>, settings: &Settings<'n>, fill: &Fill, d
     let named =
         settings.get("pipeline.name").map(|setting| setting.text.clone()).filter(|name| !name.is_empty());
     if fill.job.is_none() && named.is_none() {
-        let text = "a session cluster runs several jobs, and the resource does not say what Flink calls this one: write its name or \
-                    id, or import it with --job NAME.";
+        let text = "a session cluster runs several jobs, and the resource does not say what Flink calls this one: write its name, or \
+                    import it with --job NAME.";
         draft.notes.fill_in(cluster, (Autoscaler, "spec.flink.job"), text);
     }
     // A name that no job has: better none than another one's.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{OperatorSeen, Timestamp};
 
 /// What is around a job.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,6 +18,12 @@ pub struct Around {
     /// Why the workload that is named could not be looked at, in one line for people; `None` where it was, or none is named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workload_unseen: Option<String>,
+    /// The resource by which an operator runs the job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<Box<OperatorSeen>>,
+    /// Why the operator's resource that is named could not be looked at, in one line for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator_unseen: Option<String>,
     /// What the nodes have room for besides, where nodes may be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub room: Option<Room>,
@@ -35,9 +41,11 @@ pub struct Around {
 impl Around {
     /// Whether nothing was asked.
     pub fn is_empty(&self) -> bool {
-        let Self { workload, workload_unseen, room, memory, cpu, queries } = self;
+        let Self { workload, workload_unseen, operator, operator_unseen, room, memory, cpu, queries } = self;
         workload.is_none()
             && workload_unseen.is_none()
+            && operator.is_none()
+            && operator_unseen.is_none()
             && room.is_none()
             && memory.is_none()
             && cpu.is_none()

@@ -9,7 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    JobId, Memory, Parallelism, Reached, Resubmission, Scaled, Scaling, Seconds, Timestamp, VertexId,
+    JobId, Memory, Parallelism, Reached, Resubmission, Scaled, Scaling, Seconds, Stage, Timestamp, Upgrade,
+    VertexId,
 };
 
 /// Past rescales kept; the budget per day is far below.
@@ -202,12 +203,34 @@ pub struct Attempt {
     /// The change of the replicas that is all of it, where the job takes the slots there are; `None` elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaled: Option<Scaled>,
+    /// How far it is, where an operator is asked for it; `None` for one by any other way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade: Option<Upgrade>,
 }
 
 impl Attempt {
     /// Whether nothing but the end of a rescale in place is to be seen or to be taken back.
     pub fn is_in_place(&self) -> bool {
-        self.resubmission.is_none()
+        self.resubmission.is_none() && self.upgrade.is_none()
+    }
+
+    /// The states it was in, where it has any of its own.
+    pub fn reached(&self) -> &[Reached] {
+        match (&self.resubmission, &self.upgrade) {
+            (Some(resubmission), _) => &resubmission.reached,
+            (None, Some(upgrade)) => &upgrade.reached,
+            (None, None) => &[],
+        }
+    }
+
+    /// The state that it is in, and since when, where it has states of its own.
+    pub fn stage(&self) -> Option<Reached> {
+        self.reached().last().copied()
+    }
+
+    /// Whether nothing that may be done by itself helps any more.
+    pub fn needs_a_person(&self) -> bool {
+        self.stage().is_some_and(|reached| reached.stage == Stage::Failed)
     }
 }
 

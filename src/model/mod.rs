@@ -8,11 +8,13 @@ mod graph;
 mod ids;
 mod ledger;
 pub(crate) mod nearest;
+mod operator;
 mod resubmission;
 mod scaling;
 mod snapshot;
 mod time;
 mod units;
+mod upgrade;
 
 pub use around::{
     Amount, Answer, Around, Container, ContainerCpu, Cpu, CpuTold, Memory, MemoryPools, Phase, Pod, Ready,
@@ -22,6 +24,7 @@ pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, TriggerId, VertexId};
 pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Pressure, Rescale, RescaleEnd};
 pub use nearest::Hint;
+pub use operator::{Hindrance, OperatorFields, OperatorSeen, OperatorState, Overrides};
 pub use resubmission::{Event, NotResumed, Reached, Restored, Resubmission, Run, Stage, Stop};
 pub use scaling::{Growth, NoRoom, Scaled, Scaling};
 pub use snapshot::{
@@ -29,3 +32,4 @@ pub use snapshot::{
 };
 pub use time::Timestamp;
 pub use units::{Parallelism, Rate, Seconds, UnitError, Utilization};
+pub use upgrade::{JobSeen, OperatorChange, Sighting, Upgrade, Whose};

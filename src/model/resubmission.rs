@@ -25,10 +25,10 @@ const RUNS_WITHIN: Duration = Duration::from_mins(10);
 const RESTORED_WITHIN: Duration = Duration::from_secs(15);
 
 /// What could not be reached for this long while the job does not run needs a person, who may bring it back elsewhere.
-const LOST_AFTER: Duration = Duration::from_mins(30);
+pub(super) const LOST_AFTER: Duration = Duration::from_mins(30);
 
 /// A size that was decided on longer ago may be another than what is needed now.
-const STILL_WANTED: Duration = Duration::from_mins(1);
+pub(super) const STILL_WANTED: Duration = Duration::from_mins(1);
 
 /// A stop that no JobManager knows of, though it was asked for again and again, is given up.
 const STOPS_WITHIN: Duration = Duration::from_mins(5);

@@ -1,6 +1,7 @@
 //! Growing: as wished, as far as the behavior, the slots and the quota go.
 
 use super::behavior::Pace;
+use super::by_operator::beyond_slots;
 use super::make::{Made, Maker};
 use super::quota::{self, OverQuota};
 use super::slots::{self, Demand};
@@ -8,6 +9,22 @@ use super::{Direction, LimitedBy};
 use crate::model::Parallelism;
 
 impl Maker<'_> {
+    /// The plan to grow: in place where that does, and where that lacks slots by the operator that would bring them.
+    pub(super) fn grow_any_way(&mut self, wished: &[Parallelism], pace: &Pace<'_>) -> Option<Made> {
+        let before = self.limits.len();
+        let made = self.grow(wished, pace);
+        let is_short = made.as_ref().is_some_and(|made| made.slots_have.is_some())
+            || self.limits[before..].iter().any(|limit| limit.by == LimitedBy::Slots);
+        match beyond_slots(self.snapshot, self.policy).filter(|_| is_short && self.way.is_in_place()) {
+            Some(way) => {
+                self.limits.truncate(before);
+                self.way = way;
+                self.grow(wished, pace)
+            }
+            None => made,
+        }
+    }
+
     /// As wished, as far as the slots go; with nothing gained by what there is, the wish itself, for the guard to hold.
     pub(super) fn grow(&mut self, wished: &[Parallelism], pace: &Pace<'_>) -> Option<Made> {
         let (paced, paced_by) = self.paced(wished, pace, LimitedBy::ScaleUpLimit);

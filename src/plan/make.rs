@@ -1,10 +1,11 @@
 //! A proposal, fitted to what is possible: one size for every vertex, with the trail of what limited it.
 
 use super::behavior::Pace;
+use super::by_operator::{self, way_of};
 use super::fewer::Clinging;
 use super::more::Awaited;
 use super::quota::OverQuota;
-use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, Way, bounds, slots, together, way};
+use super::{Assumptions, Change, Direction, Limit, LimitedBy, Plan, Way, bounds, slots, together};
 use crate::model::{Ledger, Parallelism, Snapshot, Timestamp, Vertex};
 use crate::policy::{Policy, Proposal, Want, Why};
 
@@ -46,7 +47,7 @@ pub fn make(
     let wished = maker.wished(direction);
     let pace = Pace::new(direction, policy, snapshot, ledger, now);
     let made = match direction {
-        Direction::Up => maker.grow(&wished, &pace),
+        Direction::Up => maker.grow_any_way(&wished, &pace),
         Direction::Down => maker.shrink(&wished, &pace, ledger, now),
     };
     if is_reactive {
@@ -74,6 +75,8 @@ pub(super) struct Maker<'a> {
     /// The vertices that change together.
     pub(super) groups: Vec<Vec<usize>>,
     pub(super) limits: Vec<Limit>,
+    /// Which way the job is rescaled.
+    pub(super) way: Way,
 }
 
 impl<'a> Maker<'a> {
@@ -88,7 +91,8 @@ impl<'a> Maker<'a> {
         let groups = together::groups(&snapshot.graph, &current);
         let own = bounds::own(proposal, snapshot, policy);
         let bounds = bounds::shared(&own, &groups, &proposal.wants);
-        Self { proposal, snapshot, policy, ledger, now, own, bounds, groups, limits: Vec::new() }
+        let way = way_of(snapshot, policy).unwrap_or_default();
+        Self { proposal, snapshot, policy, ledger, now, own, bounds, groups, limits: Vec::new(), way }
     }
 
     pub(super) fn vertex(&self, index: usize) -> &Vertex {
@@ -147,7 +151,7 @@ impl<'a> Maker<'a> {
 
     /// The plan with the largest of its sizes for all vertices, where the job takes no other; `None` when that is the one it has.
     fn one_size(&mut self, mut made: Made) -> Option<Made> {
-        if made.plan.way != Way::SavepointWhole || made.plan.scale.is_some() {
+        if !self.way.takes_one_size() || made.plan.scale.is_some() {
             return Some(made);
         }
         let largest = match made.plan.direction {
@@ -167,7 +171,7 @@ impl<'a> Maker<'a> {
             return None;
         }
         let Made { plan, .. } = self.made(made.plan.direction, &sizes)?;
-        let have = self.snapshot.slots.map(|slots| slots.total);
+        let have = self.snapshot.slots.map(|slots| slots.total).filter(|_| !self.way.is_by_operator());
         made.slots_have = made.slots_have.or(have.filter(|&have| plan.slots_after > have));
         made.plan = plan;
         Some(made)
@@ -195,7 +199,7 @@ impl<'a> Maker<'a> {
         });
         let slots_after = slots::needed(&self.snapshot.graph, sizes);
         let outside = |(index, want): (usize, &Want)| self.is_outside_bounds(index, want);
-        Made {
+        let mut made = Made {
             plan: Plan {
                 direction,
                 changes: changes.collect(),
@@ -207,7 +211,8 @@ impl<'a> Maker<'a> {
                     .and_then(|s| s.per_taskmanager())
                     .map(|per| slots_after.div_ceil(per).max(self.policy.replicas.min.unwrap_or(0))),
                 scale: None,
-                way: way(self.snapshot.cluster, self.policy).unwrap_or_default(),
+                way: self.way,
+                operator: None,
                 assumes: Assumptions {
                     job: self.snapshot.job,
                     version: self.snapshot.cluster.version,
@@ -224,7 +229,9 @@ impl<'a> Maker<'a> {
             awaited: None,
             clinging: None,
             gives_back: false,
-        }
+        };
+        made.plan.operator = by_operator::change(&made.plan, self.snapshot, self.policy.operator_within);
+        made
     }
 }
 

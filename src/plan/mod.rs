@@ -6,6 +6,7 @@
 mod align;
 mod behavior;
 mod bounds;
+mod by_operator;
 mod fewer;
 mod grow;
 mod make;
@@ -22,6 +23,7 @@ mod types;
 mod way;
 mod wish;
 
+pub use by_operator::way_of;
 pub use fewer::{Clinging, can_go, fewer};
 pub use make::{Made, make};
 pub use more::Awaited;

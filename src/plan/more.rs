@@ -42,6 +42,10 @@ pub(super) struct Source<'a> {
 impl Maker<'_> {
     /// The workload, where it can be scaled and what that brings is known.
     pub(super) fn source(&self) -> Option<Source<'_>> {
+        // Who runs the job scales its workload, too, and would undo what others do to it; but for a job that takes all there is.
+        if self.policy.operator_within.is_some() && !self.is_reactive() {
+            return None;
+        }
         let workload = self.snapshot.around.workload.as_ref()?;
         let (scalable, slots) = (workload.scalable.as_ref()?, self.snapshot.slots?);
         let known = self.growth().and_then(|growth| growth.slots_of_each);
@@ -62,6 +66,9 @@ impl Maker<'_> {
     /// none, or it is not known.
     pub(super) fn reach(&self) -> (Option<u32>, LimitedBy) {
         let most = self.most_replicas();
+        if self.way.is_by_operator() {
+            return (self.reach_by_operator(most), LimitedBy::Slots);
+        }
         let now = || (slots::usable(self.snapshot, most), LimitedBy::Slots);
         let Some(Source { workload: _, scalable: _, slots, per }) = self.source() else { return now() };
         // All that were asked for are there: after a while the job takes them, whatever has been needed in addition since.
@@ -80,6 +87,13 @@ impl Maker<'_> {
         let most = if by == LimitedBy::Slots { most } else { most.max(slots.taskmanagers) };
         let reach = most.saturating_mul(per).saturating_sub(slots::of_others(slots, self.own()));
         (Some(reach), by)
+    }
+
+    /// The operator brings as many TaskManagers as the job needs, within their bounds.
+    fn reach_by_operator(&self, most: Option<u32>) -> Option<u32> {
+        let slots = self.snapshot.slots?;
+        let all = most?.saturating_mul(slots.per_taskmanager()?);
+        Some(all.saturating_sub(slots::of_others(slots, self.own())))
     }
 
     /// The TaskManagers that find a place on the nodes there are: those that have one, and as many more as there is room for.

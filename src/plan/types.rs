@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Way;
-use crate::model::{FlinkVersion, JobId, Parallelism, Removes, Timestamp, VertexId};
+use crate::model::{FlinkVersion, JobId, OperatorChange, Parallelism, Removes, Timestamp, VertexId};
 
 /// What is to be done to a job, with nothing left to choose.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,6 +26,9 @@ pub struct Plan {
     /// Which way the job is rescaled.
     #[serde(skip_serializing_if = "Way::is_in_place")]
     pub way: Way,
+    /// What is changed of the operator's resource, where that is the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorChange>,
     /// What must still be so when it is carried out.
     pub assumes: Assumptions,
     /// Records/s that the sources are to take in, all together: what the plan is for.

@@ -27,6 +27,10 @@ pub enum Way {
     SavepointWhole,
     /// Only the TaskManagers are made more or fewer: the job takes all slots there are.
     Reactive,
+    /// The operator that runs the job is asked, each vertex at its own size.
+    Operator,
+    /// The same, with one size for the whole job.
+    OperatorWhole,
 }
 
 impl Way {
@@ -38,6 +42,16 @@ impl Way {
     /// Whether the job is stopped for it and run again under another id.
     pub fn runs_anew(self) -> bool {
         matches!(self, Self::Savepoint | Self::SavepointWhole)
+    }
+
+    /// Whether the operator that runs the job is asked, which brings the TaskManagers as well.
+    pub fn is_by_operator(self) -> bool {
+        matches!(self, Self::Operator | Self::OperatorWhole)
+    }
+
+    /// Whether all vertices get one size.
+    pub fn takes_one_size(self) -> bool {
+        matches!(self, Self::SavepointWhole | Self::OperatorWhole)
     }
 }
 
@@ -72,7 +86,7 @@ pub fn way(cluster: Cluster, policy: &Policy) -> Result<Way, String> {
         Mechanism::Auto => {
             Err(format!("{why}, or say in `spec.savepoint` how it is run again from a savepoint"))
         }
-        Mechanism::InPlace | Mechanism::Savepoint | Mechanism::Reactive => Err(why),
+        Mechanism::InPlace | Mechanism::Savepoint | Mechanism::Reactive | Mechanism::Operator => Err(why),
     }
 }
 
@@ -82,7 +96,7 @@ fn reactive(policy: &Policy) -> Result<Way, String> {
     let why = match policy.mechanism {
         Mechanism::Auto | Mechanism::Reactive if policy.has_workload => return Ok(Way::Reactive),
         Mechanism::Auto | Mechanism::Reactive => "name the workload of its TaskManagers in `spec.workload`",
-        Mechanism::InPlace | Mechanism::Savepoint => {
+        Mechanism::InPlace | Mechanism::Savepoint | Mechanism::Operator => {
             "leave `spec.mechanism` out, and name the workload of its TaskManagers in `spec.workload`"
         }
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::Ledger;
+use crate::model::{Ledger, Rescale};
 
 use super::{ObservedOr, Policy, Rule, Throughput};
 
@@ -50,14 +50,21 @@ pub(crate) fn scale_down_window(policy: &Policy, ledger: &Ledger) -> Duration {
         .clamp(SHORTEST_WINDOW, LONGEST_WINDOW)
 }
 
+/// By the way that the last one went: a job that is stopped for a rescale stands still for longer than one that goes in place, and
+/// one that may go either way mostly goes the same again.
 fn observed(ledger: &Ledger) -> Option<f64> {
-    ledger.rescales.iter().rev().filter_map(|r| r.downtime).take(LOOKED_AT).map(f64::from).reduce(f64::max)
+    let was_stopped = |rescale: &Rescale| !rescale.reached.is_empty();
+    let seen = || ledger.rescales.iter().rev().filter(|rescale| rescale.downtime.is_some());
+    let last = was_stopped(seen().next()?);
+    let alike = seen().filter(|rescale| was_stopped(rescale) == last).filter_map(|rescale| rescale.downtime);
+    alike.take(LOOKED_AT).map(f64::from).reduce(f64::max)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::rescale;
+    use super::super::testing::{START, rescale};
     use super::*;
+    use crate::model::{Reached, Stage};
     use crate::policy::Span;
 
     #[test]
@@ -77,6 +84,25 @@ mod tests {
         }
         let fixed = Throughput { restart: ObservedOr::Fixed(Span::from_secs(45)), ..Throughput::default() };
         assert!((seconds(&fixed, &Ledger::default()) - 45.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_one_way_costs_is_not_what_another_does() {
+        let reached = |stage| vec![Reached { stage, at: START }];
+        for (rescales, seconds_expected) in [
+            (&[(40.0, true), (1.5, false)][..], 1.5),
+            (&[(1.5, false), (40.0, true), (30.0, true)], 40.0),
+            (&[(40.0, true), (1.5, false), (2.5, false)], 2.5),
+        ] {
+            let mut ledger = Ledger::default();
+            for (nth, &(downtime, was_stopped)) in rescales.iter().enumerate() {
+                let mut rescale = rescale(nth, Some(downtime));
+                rescale.reached = if was_stopped { reached(Stage::Done) } else { Vec::new() };
+                ledger.add_rescale(rescale);
+            }
+            let got = seconds(&Throughput::default(), &ledger);
+            assert!((got - seconds_expected).abs() < 1e-9, "{rescales:?}: {got}");
+        }
     }
 
     #[test]

@@ -80,6 +80,8 @@ impl Surroundings {
         Around {
             workload: self.pods.map(|pods| self.workload(pods, self.replicas(slots), now)),
             workload_unseen: None,
+            operator: None,
+            operator_unseen: None,
             room: None,
             memory: (self.heap.is_some() || self.gc.is_some())
                 .then(|| Box::new(self.taskmanager_memory(now))),

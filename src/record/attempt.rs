@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::model::{
-    Attempt, Expectation, Parallelism, Reading, Rescale, RescaleEnd, Resubmission, Seconds, Snapshot,
-    Timestamp,
+    Attempt, Expectation, OperatorState, Parallelism, Reading, Rescale, RescaleEnd, Resubmission, Seconds,
+    Snapshot, Timestamp, Upgrade, Whose,
 };
 
 /// A job that runs at a size that was not asked for is given this long to go on to the one that was: the adaptive
@@ -32,6 +32,9 @@ impl Ended {
 pub(super) fn ended(attempt: &Attempt, snapshot: &Snapshot) -> Option<Ended> {
     if let Some(resubmission) = &attempt.resubmission {
         return ended_anew(attempt, resubmission, snapshot);
+    }
+    if let Some(upgrade) = &attempt.upgrade {
+        return ended_by_operator(attempt, upgrade, snapshot);
     }
     if snapshot.job != attempt.job || snapshot.state.is_terminal() {
         return Some(Ended::without_downtime(RescaleEnd::Superseded));
@@ -82,6 +85,28 @@ fn ended_anew(attempt: &Attempt, resubmission: &Resubmission, snapshot: &Snapsho
         RescaleEnd::Partial
     };
     Some(Ended { end, downtime: downtime(attempt, snapshot) })
+}
+
+/// The same, where an operator is asked: it says itself when it is done, and the job shows what has come of it.
+fn ended_by_operator(attempt: &Attempt, upgrade: &Upgrade, snapshot: &Snapshot) -> Option<Ended> {
+    let seen = snapshot.around.operator.as_deref()?;
+    match upgrade.change.whose(seen) {
+        Whose::Others => return Some(Ended::without_downtime(RescaleEnd::Superseded)),
+        // Not changed yet, or put back: who carries it out knows.
+        Whose::Before => return None,
+        Whose::Ours => {}
+    }
+    let is_anew = snapshot.job != attempt.job || snapshot.running_since != upgrade.running_since;
+    if seen.state != OperatorState::Stable || !is_anew || !snapshot.is_fully_running() {
+        return None;
+    }
+    let mut vertices = snapshot.graph.vertices().iter().zip(&snapshot.vertices);
+    let is_as_asked =
+        vertices.all(|(vertex, reading)| attempt.to.get(&vertex.id) == Some(&reading.parallelism));
+    let settled =
+        snapshot.running_since.is_some_and(|since| snapshot.flink_now.since(since) > SETTLES_WITHIN);
+    let end = if is_as_asked { RescaleEnd::Done } else { RescaleEnd::Partial };
+    (is_as_asked || settled).then(|| Ended { end, downtime: downtime(attempt, snapshot) })
 }
 
 /// For how long the job worked on nothing, by the JobManager's clock.
@@ -143,6 +168,7 @@ pub(super) fn expectation(attempt: &Attempt, ended: Ended, now: Timestamp) -> Op
 
 /// The ended rescale.
 pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale {
+    let reached = attempt.reached().to_vec();
     let Attempt {
         job: _,
         at,
@@ -152,10 +178,10 @@ pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale
         last_running: _,
         load,
         expects: _,
-        resubmission,
+        resubmission: _,
         scaled: _,
+        upgrade: _,
     } = attempt;
-    let reached = resubmission.map_or_else(Vec::new, |resubmission| resubmission.reached);
     Rescale {
         at,
         ended: now,
@@ -173,7 +199,7 @@ pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale
 mod tests {
     use super::super::State;
     use super::*;
-    use crate::model::{JobId, JobState};
+    use crate::model::{JobId, JobState, OperatorChange, OperatorFields, OperatorSeen, Overrides};
     use crate::policy::testing::{Job, START};
 
     /// From 3 to 9 subtasks of `v1`, asked for at the start, when the job was last seen to run.
@@ -191,6 +217,7 @@ mod tests {
             expects: std::collections::BTreeMap::new(),
             resubmission: None,
             scaled: None,
+            upgrade: None,
         }
     }
 
@@ -219,6 +246,61 @@ mod tests {
             snapshot.running_since = Some(START + Duration::from_secs(2));
             change(&mut snapshot);
             assert_eq!(ended(&attempt, &snapshot).map(|ended| ended.end), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn by_an_operator_it_ends_when_both_it_and_the_job_say_so() {
+        use OperatorState::Stable;
+        use RescaleEnd::{Done, Partial, Superseded};
+        let fields =
+            |parallelism| OperatorFields { parallelism: Some(parallelism), ..OperatorFields::default() };
+        let (before, after) = (fields(3), fields(9));
+        let change = OperatorChange {
+            resource: "FlinkDeployment orders".to_owned(),
+            before: before.clone(),
+            after: after.clone(),
+            rest: "r".to_owned(),
+            within_seconds: 900,
+        };
+        let busy = || OperatorState::InProgress { says: "UPGRADING".to_owned() };
+        // What the resource says, all else of it, the operator, the size and the seconds that the job runs at it.
+        for (fields, rest, state, size, seconds, expected) in [
+            (&before, "r", Stable, 3, -60, None),
+            (&after, "r", busy(), 3, -60, None),
+            // Its operator has not looked yet.
+            (&after, "r", Stable, 3, -60, None),
+            (&after, "r", busy(), 9, 3, None),
+            (&after, "r", Stable, 9, 3, Some(Done)),
+            (&after, "r", Stable, 6, 3, None),
+            (&after, "r", Stable, 6, 60, Some(Partial)),
+            (&after, "another image", Stable, 9, 3, Some(Superseded)),
+            (&fields(5), "r", busy(), 3, -60, Some(Superseded)),
+            // Taken back.
+            (&before, "r", Stable, 3, 3, None),
+        ] {
+            let mut attempt = attempt(&Job::chain(&[(1, 0.0), (3, 0.004)]));
+            let since = START - Duration::from_secs(60);
+            attempt.upgrade = Some(Upgrade::new(change.clone(), Some(since), START));
+            let mut snapshot = Job::chain(&[(1, 0.0), (size, 0.004)]).snapshot;
+            let now = START + Duration::from_secs(90);
+            snapshot.flink_now = now;
+            let ran = u64::try_from(seconds).ok();
+            snapshot.running_since = Some(ran.map_or(since, |seconds| now - Duration::from_secs(seconds)));
+            let what = format!("{fields} {rest} {state:?} {size} {seconds}");
+            snapshot.around.operator = Some(Box::new(OperatorSeen {
+                at: now,
+                name: change.resource.clone(),
+                fields: fields.clone(),
+                rest: rest.to_owned(),
+                state,
+                overrides: Overrides::Never,
+                takes_replicas: false,
+                hindrance: None,
+            }));
+            assert_eq!(ended(&attempt, &snapshot).map(|ended| ended.end), expected, "{what}");
+            snapshot.around.operator = None;
+            assert_eq!(ended(&attempt, &snapshot), None, "{what}: unseen");
         }
     }
 

@@ -9,7 +9,8 @@ use super::attempt::{self, After, Ended};
 use crate::decide::{Decision, decide};
 use crate::guard::Approved;
 use crate::model::{
-    Attempt, Event, Ledger, Observation, Pressure, RescaleEnd, Resubmission, Scaled, Snapshot, Timestamp,
+    Attempt, Event, Ledger, Observation, Pressure, RescaleEnd, Resubmission, Scaled, Sighting, Snapshot,
+    Timestamp, Upgrade,
 };
 use crate::policy::{Policy, scale_down_window};
 use crate::signals::History;
@@ -100,6 +101,10 @@ impl State {
                 .collect(),
             resubmission: plan.way.runs_anew().then(|| Resubmission::new(plan.assumes.job, now)),
             scaled: plan.scale.as_ref().map(|scale| Scaled { at: now, from: scale.from, to: scale.to }),
+            upgrade: plan
+                .operator
+                .clone()
+                .map(|change| Upgrade::new(change, plan.assumes.running_since, now)),
         });
     }
 
@@ -134,6 +139,19 @@ impl State {
     pub fn resubmit(&mut self, event: &Event, now: Timestamp) -> bool {
         let resubmission = self.ledger.attempt.as_mut().and_then(|attempt| attempt.resubmission.as_mut());
         resubmission.is_some_and(|resubmission| resubmission.follow(event, now))
+    }
+
+    /// The job that its operator brings to another size, until nothing more is to be done about it.
+    pub fn upgrading(&self) -> Option<(&Attempt, &Upgrade)> {
+        let attempt = self.ledger.attempt.as_ref()?;
+        let upgrade = attempt.upgrade.as_ref()?;
+        (!upgrade.stage().is_over()).then_some((attempt, upgrade))
+    }
+
+    /// Takes in what was seen of it; whether that is to be kept for good before the next step.
+    pub fn upgrade(&mut self, sighting: &Sighting, now: Timestamp) -> bool {
+        let upgrade = self.ledger.attempt.as_mut().and_then(|attempt| attempt.upgrade.as_mut());
+        upgrade.is_some_and(|upgrade| upgrade.follow(sighting, now))
     }
 
     fn conclude(&mut self, ended: Ended, now: Timestamp) {

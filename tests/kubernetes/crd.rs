@@ -46,6 +46,11 @@ fn policy(lines: &str) -> String {
     format!("{head}{rules}  {lines}\n")
 }
 
+/// A job that an operator runs whose resources are not known.
+const OTHER_OPERATOR: &str = "operator: {apiVersion: a.example.com/v1, kind: JobRun, name: orders, fields: {parallelism: \
+    'spec[\"my.job\"].workers', replicas: spec.pods, overrides: spec.conf.sizes, state: 'status.conditions[type=Ready].status', \
+    stable: ['True'], failed: ['False'], observedGeneration: status.observedGeneration}}";
+
 /// What is wrong with a document as a file, if anything is.
 fn as_file(text: &str) -> Option<String> {
     let source = Source::new("f", text);
@@ -67,6 +72,10 @@ async fn takes_what_files_may_hold() -> Result<()> {
         autoscaler(
             "mechanism: Savepoint\n  savepoint: {jar: orders.jar}\n  flink: {url: 'http://x', job: orders}",
         ),
+        autoscaler(
+            "mechanism: Operator\n  operator: {apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: orders, within: 20m}",
+        ),
+        autoscaler(OTHER_OPERATOR),
         autoscaler(
             "vertices: [{name: a, min: 4}, {name: 'b*', exclude: true}, {name: c, min: 2, max: 9, partitions: 12}]",
         ),
@@ -105,7 +114,7 @@ async fn takes_what_files_may_hold() -> Result<()> {
 async fn takes_every_policy_and_every_configuration_there_is() -> Result<()> {
     let namespace = namespace().await?;
     let mut files = Vec::new();
-    for folder in ["policies", "tests", "deploy/flink", "deploy/kustomize"] {
+    for folder in ["policies", "tests", "deploy/flink", "deploy/kustomize", "deploy/operators"] {
         yaml_files(&root().join(folder), &mut files)?;
     }
     let mut applied = 0;
@@ -197,6 +206,27 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
                 "savepoint: {jar: a.jar}\n  flink: {url: 'http://x', job: 5e92a1a4c0f2c8e1a4b1d1f1c0ffee00}",
             ),
             "spec.flink.job: Invalid value: a job that is run again from a savepoint gets another id",
+        ),
+        (autoscaler("mechanism: Operator"), "spec.mechanism: Invalid value: Operator needs spec.operator"),
+        (
+            autoscaler("operator: {apiVersion: apps/v1, kind: Deployment, name: x}"),
+            "spec.operator.apiVersion: Invalid value: \"apps/v1\"",
+        ),
+        (
+            autoscaler(&OTHER_OPERATOR.replace("a.example.com/v1", "coordination.k8s.io/v1")),
+            "spec.operator.apiVersion: Invalid value: that is no operator's own group",
+        ),
+        (
+            autoscaler("operator: {apiVersion: flink.k8s.io/v1beta1, kind: FlinkApplication, name: x}"),
+            "spec.operator: Invalid value: fields say where parallelism and state are",
+        ),
+        (autoscaler(&OTHER_OPERATOR.replace("spec.pods", "metadata.name")), "spec.operator.fields.replicas"),
+        (autoscaler(&OTHER_OPERATOR.replace("['True']", "[]")), "spec.operator.fields.stable"),
+        (
+            autoscaler(
+                "savepoint: {jar: a.jar}\n  operator: {apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: x}",
+            ),
+            "savepoint and operator exclude each other",
         ),
         (autoscaler("workload: {kind: Deployment, name: x}"), "spec.workload.apiVersion: Required value"),
         (policy("rules: []"), "spec.rules"),

@@ -102,6 +102,7 @@ async fn the_chart_is_taken_with_all_that_it_offers() -> Result<()> {
         "otlp.headersSecret.name=collector",
         "priorityClassName=system-cluster-critical",
         "files={orders-tls,prometheus}",
+        "operators={flink.apache.org/flinkdeployments,flinkoperator.k8s.io/flinkclusters}",
     ];
     let namespace = namespace().await?;
     namespace.apply(&chart(&namespace, &more).await?).await?;
@@ -131,6 +132,7 @@ async fn the_chart_refuses_wrong_values() -> Result<()> {
         ("podMonitor.interval=soon", "'/podMonitor/interval'"),
         ("files={../x}", "'/files/0'"),
         ("otlp.endpoint=collector:4318", "'/otlp/endpoint'"),
+        ("operators={flinkdeployments}", "'/operators/0'"),
     ] {
         let refused = chart(&namespace, &[value]).await.err().map(|e| format!("{e:#}")).unwrap_or_default();
         ensure!(refused.contains(said), "{value} is answered by {refused:?}");
@@ -257,24 +259,40 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
         "get configmaps other",
         "update configmaps other",
     ];
+    let operating = ["get flinkdeployments.flink.apache.org x", "patch flinksessionjobs.flink.apache.org x"];
     let acts = [&seeing[..], &own, &scaling].concat();
+    let acts_alone = [&never[..], &operating].concat();
     let of_sidecar = ["mode=sidecar", "sidecar.autoscaler=flink", "sidecar.workload.name=flink-taskmanager"];
     for (path, values, account, yes, no) in [
-        ("kustomize/daemon", &["namespaces={all}"][..], "tidegate", acts.clone(), never.to_vec()),
-        ("kustomize/namespaced", &[], "tidegate", acts.clone(), never.to_vec()),
+        ("kustomize/daemon", &["namespaces={all}"][..], "tidegate", acts.clone(), acts_alone.clone()),
+        ("kustomize/namespaced", &[], "tidegate", acts.clone(), acts_alone),
+        (
+            "kustomize/operator",
+            &[
+                "namespaces={all}",
+                "operators={flink.apache.org/flinkdeployments,flink.apache.org/flinksessionjobs}",
+            ],
+            "tidegate",
+            [&acts[..], &operating].concat(),
+            [
+                &never[..],
+                &["delete flinkdeployments.flink.apache.org x", "create flinkdeployments.flink.apache.org"],
+            ]
+            .concat(),
+        ),
         (
             "kustomize/dry-run",
             &["mode=dry-run", "namespaces={all}"],
             "tidegate",
             [&seeing[..], &own].concat(),
-            [&never[..], &scaling].concat(),
+            [&never[..], &scaling, &operating].concat(),
         ),
         (
             "kustomize/sidecar",
             &of_sidecar,
             "flink-jobmanager",
             [&seeing[..], &of_one].concat(),
-            [&never[..], &not_of_one].concat(),
+            [&never[..], &not_of_one, &operating].concat(),
         ),
     ] {
         let by_kustomize = namespace().await?;
@@ -300,7 +318,7 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
 /// Takes away what an overlay has put outside of its namespace.
 pub(super) async fn remove(namespace: &Namespace) -> Result<()> {
     for kind in ["clusterrolebinding", "clusterrole"] {
-        for name in ["observe", "scale"] {
+        for name in ["observe", "scale", "operate"] {
             for prefix in [namespace.name().to_owned(), format!("{}-tidegate", namespace.name())] {
                 namespace
                     .kubectl(&["delete", kind, &format!("{prefix}-{name}"), "--ignore-not-found"])

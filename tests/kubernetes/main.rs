@@ -19,6 +19,7 @@ mod deploy;
 mod doctor;
 mod hpa;
 mod monitored;
+mod operator;
 mod reactive;
 mod sidecar;
 mod statefulset;

@@ -71,7 +71,7 @@ async fn a_load_that_triples_and_falls_takes_taskmanagers_along() -> Result<()> 
 }
 
 /// An overlay with the binary under test, for this namespace alone.
-async fn narrowed(path: &str, namespace: &Namespace) -> Result<String> {
+pub(super) async fn narrowed(path: &str, namespace: &Namespace) -> Result<String> {
     let text = overlay(path, namespace.name()).await?;
     let image = "ghcr.io/tidegate/tidegate:0.1.0";
     ensure!(text.contains(image), "{path} has another image");

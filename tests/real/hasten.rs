@@ -43,6 +43,7 @@ async fn a_rescale_in_flinks_cooldown_does_not_wait_for_the_next_checkpoint() ->
         expects: BTreeMap::new(),
         resubmission: None,
         scaled: None,
+        upgrade: None,
     };
     flink.client().rescale(&job, &[("parse", 4)]).await?;
 

@@ -41,6 +41,7 @@ impl World {
             slots_after: 6,
             replicas: None,
             way: Way::InPlace,
+            operator: None,
             assumes: Assumptions {
                 job: job.parse().expect("an id"),
                 version: VERSION.parse().expect("a version"),
@@ -108,6 +109,7 @@ impl World {
             expects: BTreeMap::new(),
             resubmission: None,
             scaled: None,
+            upgrade: None,
         }
     }
 

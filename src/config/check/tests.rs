@@ -30,6 +30,26 @@ fn of_policy(lines: &str) -> Vec<String> {
 }
 
 #[test]
+fn names_the_mistakes_of_what_an_operator_runs() {
+    for (lines, expected) in [
+        (
+            "  operator: {apiVersion: apps/v1, kind: Deployment, name: x}",
+            "f:5:26: spec.operator.apiVersion: \"apps\" is no operator's own group: its kinds are not changed by field paths",
+        ),
+        (
+            "  operator: {apiVersion: a.b/v1, kind: A, name: x, fields: {parallelism: job.p, state: status.s, stable: [R]}}",
+            "f:5:74: spec.operator.fields.parallelism: expected a path below spec such as spec.job.parallelism, not \"job.p\"",
+        ),
+        (
+            "  savepoint: {jar: a.jar}\n  operator: {apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: x}",
+            "f:6:3: spec.operator: it and savepoint exclude each other; leave one of them out",
+        ),
+    ] {
+        assert_eq!(of_autoscaler(lines).join("\n"), expected, "{lines}");
+    }
+}
+
+#[test]
 fn names_the_mistakes_of_an_autoscaler() {
     for (lines, expected) in [
         ("  mode: Paused", ""),
@@ -43,13 +63,13 @@ fn names_the_mistakes_of_an_autoscaler() {
         ),
         (
             "  mechanism: [InPlace]",
-            "f:5:14: spec.mechanism: expected `Auto`, `InPlace`, `Savepoint` or `Reactive`, found a list",
+            "f:5:14: spec.mechanism: expected `Auto`, `InPlace`, `Savepoint`, `Reactive` or `Operator`, found a list",
         ),
         ("  policy: cautious", "f:5:3: spec: unknown field `policy`; did you mean `policyRef`?"),
         (
             "  colour: red",
             "f:5:3: spec: unknown field `colour`; expected `flink`, `prometheus`, `workload`, `mode`, `mechanism`, `savepoint`, \
-             `parallelism`, `replicas`, `vertices` or `policyRef`",
+             `operator`, `parallelism`, `replicas`, `vertices` or `policyRef`",
         ),
         ("  parallelism: {min: 0}", "f:5:22: spec.parallelism.min: 0 is below the minimum 1"),
         ("  parallelism: {max: 40000}", "f:5:22: spec.parallelism.max: 40000 is above the maximum 32768"),

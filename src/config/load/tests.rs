@@ -181,6 +181,28 @@ fn documents_must_not_contradict_each_other() {
 }
 
 #[test]
+fn whoever_asks_an_operator_says_which_and_what_is_where() {
+    let fields = "fields: {parallelism: spec.p, state: status.s, stable: [R]}";
+    let apaches = "apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: x";
+    let other = "apiVersion: flink.k8s.io/v1beta1, kind: FlinkApplication, name: x";
+    for (rest, expected) in [
+        (format!("  operator: {{{apaches}}}\n"), ""),
+        (format!("  operator: {{{other}, {fields}}}\n"), ""),
+        ("  mechanism: Operator\n".to_owned(), "spec.mechanism: Operator needs spec.operator"),
+        (
+            format!("  operator: {{{apaches}}}\n  mechanism: Savepoint\n"),
+            "spec.mechanism: a job that an operator runs is not stopped beside it",
+        ),
+        (format!("  operator: {{{apaches}, {fields}}}\n"), "spec.operator.fields: what is in Apache's"),
+        (format!("  operator: {{{other}}}\n"), "spec.operator.kind: only Apache's FlinkDeployment"),
+    ] {
+        let said = lines(load_text(&autoscaler("a", "http://x", &rest))).join("\n");
+        assert_eq!(said.is_empty(), expected.is_empty(), "{rest}{said}");
+        assert!(said.contains(expected), "{rest}{said}");
+    }
+}
+
+#[test]
 fn a_policy_comes_from_the_nearest_place_that_has_it() {
     let policy = |name: &str, cooldown: &str| {
         format!(

@@ -196,7 +196,7 @@ fn is_ready_while_nothing_needs_a_person() {
         told.outcome(Outcome::Held { found: None })
     };
     let no_way = Hold::MechanismUnavailable { detail: "reactive mode".to_owned() };
-    for (told, expected) in [
+    for (told, expected) in vec![
         (Told::of(&well(), policy()), "+ValidMetricFound"),
         (held(Hold::Cooldown { until: START }), "+ValidMetricFound"),
         (held(no_way), "-MechanismUnavailable"),

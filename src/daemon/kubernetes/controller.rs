@@ -35,6 +35,7 @@ use crate::daemon::job::Ended;
 use crate::daemon::journal_file::{JournalFile, Keep};
 use crate::daemon::keep::Keeper;
 use crate::daemon::metrics::Metrics;
+use crate::daemon::operator::Operator;
 use crate::daemon::pace;
 use crate::daemon::workload::Workload;
 use crate::observe::flink::Poller;
@@ -284,16 +285,13 @@ impl Controller {
         });
         let journals = means.journals.as_ref();
         let gone = Arc::<AtomicBool>::default();
+        let reach = Ok((means.client.clone(), key.namespace.clone()));
         let begin = Begin {
             key: key.clone(),
             policy: setup.policy.clone(),
             poller: Poller::new(client, &setup.spec.flink).watching_memory(),
-            workload: Workload::of(
-                &setup.spec,
-                &setup.policy,
-                Some(&key.namespace),
-                &Ok((means.client.clone(), key.namespace.clone())),
-            ),
+            workload: Workload::of(&setup.spec, &setup.policy, Some(&key.namespace), &reach),
+            operator: Operator::of(&setup.spec, Some(&key.namespace), &reach),
             queries,
             program: Program::of(&setup.spec),
             carried,

@@ -65,7 +65,9 @@ impl Teller {
                     let note = format!("asked Kubernetes for {to} TaskManagers instead of {from}: {because}");
                     News::new(false, "ScalingTaskManagers", "Scale", note)
                 } else {
-                    let note = format!("asked Flink for {}: {because}", summary.sizes());
+                    let operator = told.decision.plan().and_then(|plan| plan.operator.as_ref());
+                    let whom = operator.map_or("Flink", |change| &change.resource);
+                    let note = format!("asked {whom} for {}: {because}", summary.sizes());
                     News::new(false, "Rescaling", action, note)
                 });
                 None
@@ -252,6 +254,7 @@ mod tests {
             replicas: Some(3),
             scale: Some(scale),
             way: Way::InPlace,
+            operator: None,
             assumes: Assumptions {
                 job: "5e92a1a4c0f2c8e1a4b1d1f1c0ffee00".parse().expect("an id"),
                 version: FlinkVersion { major: 2, minor: 3, patch: 0 },

@@ -18,6 +18,7 @@ use crate::daemon::job::{Ended, Job, Listener};
 use crate::daemon::journal_file::JournalFile;
 use crate::daemon::keep::Keeper;
 use crate::daemon::metrics::Metrics;
+use crate::daemon::operator::Operator;
 use crate::daemon::report::Trouble;
 use crate::daemon::trace::TraceIds;
 use crate::daemon::workload::Workload;
@@ -36,6 +37,8 @@ pub(super) struct Begin {
     pub(super) policy: Policy,
     pub(super) poller: Poller,
     pub(super) workload: Option<Workload>,
+    /// The resource by which an operator runs the job.
+    pub(super) operator: Option<Operator>,
     pub(super) queries: Option<Queries>,
     /// How the job is run again from a savepoint, where that is known.
     pub(super) program: Option<Program>,
@@ -66,6 +69,7 @@ impl Begin {
             policy,
             poller,
             workload,
+            operator,
             queries,
             program,
             carried,
@@ -95,6 +99,7 @@ impl Begin {
             policy,
             poller,
             workload,
+            operator,
             resumes: state.ledger.attempt.is_some(),
             queries,
             hastener: Hastener::default(),
@@ -108,7 +113,7 @@ impl Begin {
             journal,
             delay,
         };
-        Some(job.run(stop).await)
+        Some(Box::pin(job.run(stop)).await)
     }
 }
 

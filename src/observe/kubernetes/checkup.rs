@@ -14,11 +14,12 @@ use serde_json::Value;
 
 use super::super::finding::Weight;
 use super::fault::{Fault, in_time};
-use super::needs::{NEEDS, OF_WORKLOADS};
+use super::needs::{NEEDS, OF_OPERATORS, OF_WORKLOADS};
+use super::operator::{OperatorTarget, Read};
 use super::target::Target;
 use crate::crd::FlinkAutoscaler;
-use crate::model::Timestamp;
-use crate::policy::{AutoscalerSpec, Mode, WorkloadRef};
+use crate::model::{OperatorSeen, Timestamp};
+use crate::policy::{AutoscalerSpec, Mode, OperatorRef, WorkloadRef};
 
 /// Kinds that Tidegate brings along, by their plurals.
 const OURS: [&str; 2] = ["flinkautoscalers", "scalingpolicies"];
@@ -40,6 +41,8 @@ pub struct ClusterCheckup {
     pub skew_ms: Option<i64>,
     /// The workloads that autoscalers name.
     pub workloads: Vec<WorkloadCheckup>,
+    /// The operators' resources that autoscalers name.
+    pub operators: Vec<OperatorCheckup>,
     /// The autoscalers that are there, by name.
     pub autoscalers: Vec<(String, AutoscalerSpec)>,
 }
@@ -68,6 +71,15 @@ pub struct Named {
     pub workload: WorkloadRef,
     /// Whether it acts, or only recommends.
     pub acts: bool,
+}
+
+/// What was seen of an operator's resource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OperatorCheckup {
+    /// Its kind and name.
+    pub name: String,
+    /// What it is like, or one line on why that is not known.
+    pub seen: Result<OperatorSeen, String>,
 }
 
 /// What was seen of a workload.
@@ -125,7 +137,11 @@ impl ClusterCheckup {
         }
         kinds.sort();
         kinds.dedup();
-        let denied = denied(client, namespace, home, &kinds).await.map_err(|fault| fault.to_string())?;
+        let mut denied = denied(client, namespace, home, &kinds).await.map_err(|fault| fault.to_string())?;
+        let named: Vec<OperatorRef> =
+            autoscalers.iter().filter_map(|(_, spec)| spec.operator.clone()).collect();
+        let of_operators = denied_of_operators(client, namespace, &named).await;
+        denied.extend(of_operators.map_err(|fault| fault.to_string())?);
         Ok(Self {
             version,
             namespace: namespace.to_owned(),
@@ -134,6 +150,7 @@ impl ClusterCheckup {
             has_metrics,
             skew_ms,
             workloads: workloads(client, namespace, all).await,
+            operators: operators(client, namespace, &named, now).await,
             autoscalers,
         })
     }
@@ -196,6 +213,54 @@ async fn denied(
     }
     denied.retain(|denied| !denied.verbs.is_empty());
     Ok(denied)
+}
+
+/// What is refused of the operators' resources that are named.
+async fn denied_of_operators(
+    client: &Client,
+    namespace: &str,
+    named: &[OperatorRef],
+) -> Result<Vec<Denied>, Fault> {
+    let mut denied: Vec<Denied> = Vec::new();
+    for named in named {
+        // A kind that is not there is told of where it is looked at.
+        let Ok(resource) = OperatorTarget::new(client.clone(), namespace, named).resource().await else {
+            continue;
+        };
+        if denied.iter().any(|known| known.group == resource.group && known.resource == resource.plural) {
+            continue;
+        }
+        for (verbs, weight, costs) in OF_OPERATORS {
+            let (group, plural) = (resource.group.clone(), resource.plural.clone());
+            let verbs = refused(client, (namespace, None), &group, &plural, verbs).await?;
+            denied.push(Denied { group, resource: plural, verbs, weight, costs });
+        }
+    }
+    denied.retain(|denied| !denied.verbs.is_empty());
+    Ok(denied)
+}
+
+async fn operators(
+    client: &Client,
+    namespace: &str,
+    named: &[OperatorRef],
+    now: fn() -> Timestamp,
+) -> Vec<OperatorCheckup> {
+    let mut found: Vec<OperatorCheckup> = Vec::new();
+    for named in named {
+        let target = OperatorTarget::new(client.clone(), namespace, named);
+        let name = target.name();
+        if found.iter().any(|known| known.name == name) {
+            continue;
+        }
+        let seen = match target.read(Read::Now, now()).await {
+            Ok(Some(found)) => Ok(found.seen),
+            Ok(None) => Err("there is none of that name".to_owned()),
+            Err(fault) => Err(fault.to_string()),
+        };
+        found.push(OperatorCheckup { name, seen });
+    }
+    found
 }
 
 /// Those of the verbs that are refused, by the API server's own review; it changes nothing.

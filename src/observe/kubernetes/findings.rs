@@ -3,7 +3,8 @@
 //! Comes in: a [`ClusterCheckup`]. Goes out: [`Finding`]s, the worst first. Pure, so that each is a row of a test.
 
 use super::super::finding::{Finding, SKEW_MS, Weight};
-use super::checkup::{ClusterCheckup, Denied, WorkloadCheckup};
+use super::checkup::{ClusterCheckup, Denied, OperatorCheckup, WorkloadCheckup};
+use crate::model::{Hindrance, OperatorState};
 
 /// What gets in the way.
 pub fn findings(seen: &ClusterCheckup) -> Vec<Finding> {
@@ -44,6 +45,9 @@ pub fn findings(seen: &ClusterCheckup) -> Vec<Finding> {
     for workload in &seen.workloads {
         of_workload(workload, &mut found);
     }
+    for operator in &seen.operators {
+        of_operator(operator, &mut found);
+    }
     found.sort_by_key(|finding| finding.weight);
     found
 }
@@ -61,6 +65,37 @@ fn denial(denied: &Denied, namespace: &str) -> Finding {
             "- {{apiGroups: [\"{group}\"], resources: [\"{resource}\"], verbs: [{}]}}",
             verbs.join(", ")
         ),
+    }
+}
+
+fn of_operator(operator: &OperatorCheckup, found: &mut Vec<Finding>) {
+    let mut note = |what, is: String, mend: String| {
+        let (weight, costs) = (Weight::Prevents, "its job is not rescaled");
+        found.push(Finding { weight, what, about: Some(operator.name.clone()), found: is, costs, mend });
+    };
+    match &operator.seen {
+        Err(why) => note(
+            "NoOperatorResource",
+            why.clone(),
+            "spec.operator: the apiVersion, kind and name of what the operator runs the job by".to_owned(),
+        ),
+        Ok(seen) => {
+            if let Some(hindrance) = seen.hindrance {
+                let text = hindrance.to_string();
+                let (is, mend) = text.split_once(": ").unwrap_or((&text, "wait until it is there again"));
+                let what = match hindrance {
+                    Hindrance::Autoscaler => "Rival",
+                    Hindrance::Stateless => "StatelessUpgrades",
+                    Hindrance::Suspended => "Suspended",
+                    Hindrance::NoJob => "NoJob",
+                    Hindrance::Deleted => "Deleted",
+                };
+                note(what, is.to_owned(), mend.to_owned());
+            }
+            if let OperatorState::Failed { says } = &seen.state {
+                note("OperatorFailed", says.clone(), "mend what the operator names".to_owned());
+            }
+        }
     }
 }
 
@@ -115,6 +150,7 @@ fn of_workload(workload: &WorkloadCheckup, found: &mut Vec<Finding>) {
 mod tests {
     use super::super::checkup::WorkloadSeen;
     use super::*;
+    use crate::model::{OperatorFields, OperatorSeen, Overrides, Timestamp};
 
     /// A Kubernetes in which nothing gets in the way.
     fn good() -> ClusterCheckup {
@@ -131,8 +167,24 @@ mod tests {
                 seen: Ok(WorkloadSeen::default()),
                 hpas: Vec::new(),
             }],
+            operators: Vec::new(),
             autoscalers: Vec::new(),
         }
+    }
+
+    /// One that an operator's resource is like this.
+    fn operated(seen: &mut ClusterCheckup, hindrance: Option<Hindrance>, state: OperatorState) {
+        let resource = OperatorSeen {
+            at: Timestamp::from_millis(0),
+            name: "FlinkDeployment orders".to_owned(),
+            fields: OperatorFields::default(),
+            rest: String::new(),
+            state,
+            overrides: Overrides::Never,
+            takes_replicas: false,
+            hindrance,
+        };
+        seen.operators = vec![OperatorCheckup { name: resource.name.clone(), seen: Ok(resource) }];
     }
 
     #[test]
@@ -149,7 +201,30 @@ mod tests {
             let seen_so = WorkloadSeen { without_cpu: own(cpu), without_memory: own(memory) };
             seen.workloads[0].seen = Ok(seen_so);
         }
-        let rows: [(Make, (Weight, &str, &str)); 10] = [
+        let rows: [(Make, (Weight, &str, &str)); 14] = [
+            (
+                |seen| {
+                    operated(seen, Some(Hindrance::Autoscaler), OperatorState::Stable);
+                },
+                (Prevents, "Rival", "set `job.autoscaler.enabled"),
+            ),
+            (
+                |seen| {
+                    operated(seen, Some(Hindrance::Stateless), OperatorState::Stable);
+                },
+                (Prevents, "StatelessUpgrades", "set spec.job.upgradeMode"),
+            ),
+            (
+                |seen| operated(seen, None, OperatorState::Failed { says: "FAILED".to_owned() }),
+                (Prevents, "OperatorFailed", "mend"),
+            ),
+            (
+                |seen| {
+                    let name = "FlinkDeployment orders".to_owned();
+                    seen.operators = vec![OperatorCheckup { name, seen: Err("none".to_owned()) }];
+                },
+                (Prevents, "NoOperatorResource", "spec.operator"),
+            ),
             (
                 |seen| seen.missing = vec!["scalingpolicies"],
                 (Prevents, "NoDefinitions", "kubectl apply --server-side -k deploy/crd"),

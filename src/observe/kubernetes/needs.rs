@@ -94,6 +94,12 @@ pub(super) const OF_WORKLOADS: [(&str, &[&str], Weight, &str); 3] = [
     ("/scale", &["patch"], Weight::Prevents, "no TaskManagers are added or removed"),
 ];
 
+/// The resource of an operator that an autoscaler names.
+pub(super) const OF_OPERATORS: [(&[&str], Weight, &str); 2] = [
+    (&["get"], Weight::Prevents, "an operator's resource is not seen, and its job not rescaled"),
+    (&["patch"], Weight::Prevents, "an operator cannot be asked for another size of its job"),
+];
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -130,6 +136,7 @@ mod tests {
     fn what_is_needed_is_what_deploy_grants() {
         let mut granted_by_deploy = granted(include_str!("../../../deploy/kustomize/base/clusterroles.yaml"));
         granted_by_deploy.extend(granted(include_str!("../../../deploy/kustomize/base/lease.yaml")));
+        granted_by_deploy.extend(granted(include_str!("../../../deploy/kustomize/operator/operate.yaml")));
         // Each with the other way to do the same, which is not gone.
         granted_by_deploy.retain(|(_, resource, verb)| match &**resource {
             "leases" => verb != "patch",
@@ -146,6 +153,11 @@ mod tests {
             for (subresource, verbs, ..) in OF_WORKLOADS {
                 let resource = format!("{kind}{subresource}");
                 needed.extend(verbs.iter().map(|verb| own("apps", &resource, verb)));
+            }
+        }
+        for plural in ["flinkdeployments", "flinksessionjobs"] {
+            for (verbs, ..) in OF_OPERATORS {
+                needed.extend(verbs.iter().map(|verb| own("flink.apache.org", plural, verb)));
             }
         }
         assert_eq!(needed, granted_by_deploy);

@@ -3,13 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PrometheusRef, ServiceRef};
+use super::{OperatorRef, PrometheusRef, ServiceRef};
 use crate::model::Parallelism;
 use crate::policy::Span;
 
 /// How one job is to be scaled.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-at-most-one" = ["savepoint", "operator"]))]
 pub struct AutoscalerSpec {
     /// Where the job is.
     pub flink: FlinkRef,
@@ -29,6 +30,9 @@ pub struct AutoscalerSpec {
     /// How the job is run again from a savepoint, where it cannot be rescaled in place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub savepoint: Option<SavepointSpec>,
+    /// The resource by which an operator runs the job, where one does: its size is changed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<OperatorRef>,
     /// Bounds of every vertex's parallelism.
     #[serde(default)]
     pub parallelism: Bounds,
@@ -152,6 +156,8 @@ pub enum Mechanism {
     Savepoint,
     /// Only the replicas of `workload` are changed, and the job takes the slots there are; needs `scheduler-mode: reactive`.
     Reactive,
+    /// The operator that runs the job is asked, by its resource; needs `operator`.
+    Operator,
 }
 
 impl Mechanism {

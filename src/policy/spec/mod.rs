@@ -7,6 +7,7 @@ mod autoscaler;
 mod behavior;
 mod limits;
 mod metrics;
+mod operator;
 mod outside;
 mod prometheus;
 mod rule;
@@ -26,6 +27,7 @@ pub use autoscaler::{
 pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
 pub use limits::{Alignment, Blackout, Budget, Limits, MemoryPressure, Quota, ScaleDirection};
 pub use metrics::{ExternalTarget, Prometheus, Resource, ResourceName, ResourceTarget};
+pub use operator::{OperatorKind, OperatorPaths, OperatorRef, SpecPath, StatusPath, check_operator_api};
 pub use outside::{PAUSE_ANNOTATION, Pause, PauseError, Rival};
 pub use prometheus::PrometheusRef;
 pub use rule::{Backlog, Backpressure, Fallback, FlinkAutoscaler, Rule};
@@ -69,6 +71,9 @@ pub struct Policy {
     /// Whether the workload is named that gives the job its slots.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_workload: bool,
+    /// How long an operator has to bring the job to another size, where one runs it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator_within: Option<Span>,
 }
 
 impl Policy {
@@ -87,6 +92,7 @@ impl Policy {
             mechanism: autoscaler.mechanism,
             can_run_again: autoscaler.savepoint.is_some(),
             has_workload: autoscaler.workload.is_some(),
+            operator_within: autoscaler.operator.as_ref().map(|operator| operator.within),
         }
     }
 

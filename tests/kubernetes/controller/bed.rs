@@ -34,6 +34,23 @@ metadata: {name: quick}
 spec: {rules: [{throughput: {}}], limits: {cooldown: 1s}}
 ";
 
+/// A job of a source and a step, on so many TaskManagers of so many slots.
+pub fn orders(taskmanagers: u32, slots_per_taskmanager: u32) -> Scenario {
+    Scenario {
+        name: "orders".to_owned(),
+        // Rescales at once; later versions wait until half a minute after a start.
+        flink_version: FlinkVersion { major: 1, minor: 18, patch: 1 },
+        taskmanagers,
+        slots_per_taskmanager,
+        vertices: vec![
+            VertexScenario::new("source", 0.01).with_load(Load::steps(&[(0, 700.0)])),
+            VertexScenario::new("parse", 4.0).with_parallelism(1),
+        ],
+        edges: vec![EdgeScenario::new("source", "parse")],
+        ..scenarios::demo()
+    }
+}
+
 /// A simulated Flink, whose one job has a step that is four times too small for its load.
 pub struct Job {
     pub flink: Arc<FlinkServer>,
@@ -47,22 +64,14 @@ impl Job {
 
     /// The same on so many TaskManagers of so many slots.
     pub async fn on(taskmanagers: u32, slots_per_taskmanager: u32) -> Result<Self> {
-        let scenario = Scenario {
-            name: "orders".to_owned(),
-            // Rescales at once; later versions wait until half a minute after a start.
-            flink_version: FlinkVersion { major: 1, minor: 18, patch: 1 },
-            taskmanagers,
-            slots_per_taskmanager,
-            vertices: vec![
-                VertexScenario::new("source", 0.01).with_load(Load::steps(&[(0, 700.0)])),
-                VertexScenario::new("parse", 4.0).with_parallelism(1),
-            ],
-            edges: vec![EdgeScenario::new("source", "parse")],
-            ..scenarios::demo()
-        };
+        Self::of(&orders(taskmanagers, slots_per_taskmanager)).await
+    }
+
+    /// The same of any scenario.
+    pub async fn of(scenario: &Scenario) -> Result<Self> {
         // Nothing is decided on a job that has just started, so this one has run for a while.
         let now = clock::now();
-        let mut simulation = Simulation::starting_at(&scenario, now - Duration::from_secs(30))?;
+        let mut simulation = Simulation::starting_at(scenario, now - Duration::from_secs(30))?;
         simulation.advance_to(now);
         let flink = FlinkServer::new(simulation, Pace::Times(1.0));
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -11,7 +11,7 @@ const JOBMANAGER: &str = include_str!("../../../deploy/flink/base/jobmanager.yam
 const TASKMANAGER: &str = include_str!("../../../deploy/flink/base/taskmanager.yaml");
 
 /// The calculator of Flink's image wants the sizes to add up to no less than it needs.
-const SIZES: [(&str, &str); 13] = [
+pub(super) const SIZES: [(&str, &str); 13] = [
     ("jobmanager.memory.process.size", "600m"),
     ("jobmanager.memory.heap.size", "256m"),
     ("jobmanager.memory.off-heap.size", "64m"),

@@ -12,6 +12,7 @@ mod manifests;
 mod namespace;
 mod node;
 mod not_run;
+mod operator;
 mod program;
 mod up;
 
@@ -19,4 +20,5 @@ pub use cluster::{Cluster, TIDEGATE_IMAGE};
 pub use flink::{Flink, Options};
 pub use namespace::Namespace;
 pub use node::Forward;
+pub use operator::FlinkOperator;
 pub use program::program;

@@ -47,6 +47,20 @@
   verbs: [patch]
 {{- end -}}
 
+{{- /* Another size of a job, asked of the operator that runs it. Kubernetes cannot limit this to single fields. */ -}}
+{{- define "tidegate.rules.operate" -}}
+{{- $verbs := "get, patch" -}}
+{{- if eq .Values.mode "dry-run" }}{{ $verbs = "get" }}{{ end -}}
+{{- range .Values.operators }}
+- apiGroups: [{{ index (splitList "/" .) 0 }}]
+  resources: [{{ index (splitList "/" .) 1 }}]
+{{- if eq $.Values.mode "sidecar" }}
+  resourceNames: [{{ required "sidecar.operator names the one resource of the kinds in operators" $.Values.sidecar.operator }}]
+{{- end }}
+  verbs: [{{ $verbs }}]
+{{- end }}
+{{- end -}}
+
 {{- /* One FlinkAutoscaler and its own TaskManagers. */ -}}
 {{- define "tidegate.rules.sidecar" -}}
 # Its own FlinkAutoscaler; the others are seen so that two for one job are noticed.
