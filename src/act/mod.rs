@@ -15,4 +15,4 @@ pub use checkpoint::Hastener;
 pub use in_place::{rescale, roll_back, take_up};
 pub use operator::step as upgrade;
 pub use replicas::{scale, scale_back};
-pub use resubmit::{Program, step as resubmit};
+pub use resubmit::{Program, dispose, rerun, step as resubmit};

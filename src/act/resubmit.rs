@@ -6,8 +6,11 @@
 use std::collections::BTreeMap;
 
 use tokio::time::Instant;
+use tracing::{info, warn};
 
-use crate::model::{Attempt, Event, JobId, JobState, Parallelism, Resubmission, Run, Stage, Stop, VertexId};
+use crate::model::{
+    Attempt, Event, JobId, JobState, Parallelism, Rerun, Resubmission, Run, Stage, Stop, VertexId,
+};
 use crate::observe::flink::{FlinkClient, FlinkError, Refusal, RunRequest, SavepointOutcome, StopRequest};
 use crate::policy::{AutoscalerSpec, SavepointSpec};
 
@@ -31,6 +34,37 @@ impl Program {
     }
 }
 
+/// How a job is brought back by hand at its old sizes.
+pub fn rerun(
+    client: &FlinkClient,
+    attempt: &Attempt,
+    resubmission: &Resubmission,
+    program: &Program,
+) -> Rerun {
+    let SavepointSpec { jar, entry_class, args, .. } = program.savepoint.clone();
+    let rerun = Rerun {
+        url: client.url().to_owned(),
+        jar,
+        entry_class,
+        args,
+        sizes: attempt.from.clone(),
+        savepoint: resubmission.location.clone(),
+    };
+    rerun.without_secrets()
+}
+
+/// Disposes of savepoints. What comes of it is only said: they are of no use any more.
+pub async fn dispose(client: FlinkClient, savepoints: Vec<String>) {
+    for savepoint in savepoints {
+        match client.dispose(&savepoint, Instant::now() + client.timeout()).await {
+            Ok(()) => info!(savepoint, "an old savepoint is disposed of"),
+            Err(error) => {
+                warn!(savepoint, %error, "an old savepoint is not disposed of, and is left where it is")
+            }
+        }
+    }
+}
+
 /// Does what the present state asks for, and tells what is then seen.
 pub async fn step(
     client: &FlinkClient,
@@ -43,11 +77,16 @@ pub async fn step(
         Stage::Planned => step.last_look().await,
         Stage::StopRequested => step.stop().await,
         Stage::SavepointDone => step.state_of(attempt.job).await.map(Event::Run),
-        Stage::Stopped => step.rivals().await,
+        Stage::Stopped => {
+            step.rival(&[resubmission.target, resubmission.fallback]).await.map(|rival| match rival {
+                Some(rival) => Event::Rival(rival),
+                None => Event::Run(Run::Absent),
+            })
+        }
         Stage::Submitted => step.run(resubmission.target, &attempt.to).await,
         Stage::Confirming => step.look_at(resubmission.target).await.map(Event::Run),
         Stage::Cancelling => step.cancel(resubmission.target).await,
-        Stage::RollingBack => step.run(resubmission.fallback, &attempt.from).await,
+        Stage::RollingBack => step.run_back().await,
         Stage::Done | Stage::RolledBack | Stage::NotStopped | Stage::Superseded | Stage::Failed => {
             Ok(Event::Silence("there is nothing more to be done".to_owned()))
         }
@@ -91,10 +130,10 @@ impl Step<'_> {
     async fn last_look(&self) -> Result<Event, FlinkError> {
         let job = self.attempt.job;
         let run = self.look_at(job).await?;
-        let view = match self.client.job(job, self.until()).await {
-            Err(error) if error.refusal() == Some(Refusal::UnknownJob) => return Ok(Event::Run(Run::Absent)),
-            view => view?,
-        };
+        if !matches!(run, Run::Present { state: JobState::Running, .. }) {
+            return Ok(Event::Run(run));
+        }
+        let view = self.client.job(job, self.until()).await?;
         let resized = view
             .readings
             .iter()
@@ -127,7 +166,7 @@ impl Step<'_> {
             (Stop::Forgotten(_), Some(JobState::Running)) => self.ask_to_stop().await?,
             (Stop::Forgotten(_), Some(_)) => {
                 let checkpoints = self.client.checkpoints(job, self.until()).await?;
-                Stop::Forgotten(checkpoints.savepoint_since(self.resubmission.since()))
+                Stop::Forgotten(checkpoints.last_savepoint(self.resubmission.since()))
             }
             (stop, _) => stop,
         };
@@ -151,22 +190,40 @@ impl Step<'_> {
         }
     }
 
-    /// Whether another job has taken the place of ours.
-    async fn rivals(&self) -> Result<Event, FlinkError> {
+    /// Another job that has taken the place of ours, or ours itself under an id that it is not to run under any more.
+    async fn rival(&self, but: &[JobId]) -> Result<Option<JobId>, FlinkError> {
         let Resubmission { target, fallback, .. } = self.resubmission;
         let ours = [self.attempt.job, *target, *fallback];
         let jobs = self.client.jobs(self.until()).await?;
         let is_meant = |name: &str| self.program.job.as_deref().is_none_or(|job| job == name);
-        let rival = jobs
-            .iter()
-            .find(|job| !job.state.is_terminal() && is_meant(&job.name) && !ours.contains(&job.id));
-        Ok(rival.map_or(Event::Run(Run::Absent), |rival| Event::Rival(rival.id)))
+        let mut running = jobs.iter().filter(|job| !job.state.is_terminal() && !but.contains(&job.id));
+        Ok(running.find(|job| is_meant(&job.name) || ours.contains(&job.id)).map(|job| job.id))
+    }
+
+    /// The run at the old size; one at the new size that Flink has begun late goes first.
+    async fn run_back(&self) -> Result<Event, FlinkError> {
+        let Resubmission { target, fallback, .. } = self.resubmission;
+        match self.state(*target).await? {
+            Some(state) if !state.is_terminal() => Ok(Event::Late),
+            _ => self.run(*fallback, &self.attempt.from).await,
+        }
     }
 
     /// The run of this id; the jar is run under it where the cluster does not know it yet.
     async fn run(&self, id: JobId, sizes: &BTreeMap<VertexId, Parallelism>) -> Result<Event, FlinkError> {
-        if let present @ Run::Present { .. } = self.look_at(id).await? {
-            return Ok(Event::Run(present));
+        let run = self.look_at(id).await?;
+        // What was given up is not asked for again; an earlier request may yet be worked on.
+        let is_given_up = self.resubmission.is_given_up;
+        let is_alive = matches!(run, Run::Present { state, .. } if !state.is_terminal());
+        if is_given_up && is_alive && self.rival(&[id]).await?.is_some() {
+            return Ok(Event::Late);
+        }
+        if run != Run::Absent || is_given_up {
+            return Ok(Event::Run(run));
+        }
+        // Somebody may have run it while Flink was not heard.
+        if let Some(rival) = self.rival(&[id]).await? {
+            return Ok(Event::Rival(rival));
         }
         let Some(location) = self.resubmission.location.as_deref() else {
             return Ok(Event::Refused("where the savepoint is is not known".to_owned()));
@@ -184,7 +241,8 @@ impl Step<'_> {
                     present @ Run::Present { .. } => Ok(Event::Run(present)),
                 }
             }
-            Err(error) => Err(error),
+            Err(error @ (FlinkError::Refused { .. } | FlinkError::NotLeading { .. })) => Err(error),
+            Err(error) => Ok(Event::Unanswered(error.to_string())),
         }
     }
 
@@ -252,3 +310,10 @@ impl Step<'_> {
 fn is_unknown(refusal: Refusal) -> bool {
     matches!(refusal, Refusal::UnknownJob | Refusal::NoSuchPath)
 }
+
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod schedules;
+#[cfg(test)]
+mod session;

@@ -9,29 +9,47 @@ use serde::Serialize;
 use super::args::{OutputArgs, StateDir};
 use super::exit::{Exit, Failure, OrExit as _};
 use super::output::{Column, Show, Table};
+use super::run::runtime;
 use crate::daemon::clock;
+use crate::daemon::kubernetes::{Kept, KeptError, Resumed};
 use crate::daemon::store::Store;
-use crate::model::{Attempt, OperatorChange, Parallelism, Reached, Rescale, Timestamp, VertexId};
+use crate::model::{
+    Attempt, Ledger, OperatorChange, Parallelism, Reached, Rerun, Rescale, Timestamp, VertexId,
+};
 use crate::record::State;
 
 /// Show the rescales that are under way, have failed, or are over; and go on with one that has failed
 ///
-/// A daemon holds its state directory while it runs: stop it for this. In Kubernetes, the status and the Events of a FlinkAutoscaler
-/// tell the same.
+/// A daemon holds its state directory while it runs: stop it for this. With --kubernetes it is what the controllers of a namespace keep,
+/// which go on by themselves.
 #[derive(Debug, clap::Args)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 Examples:
   tidegate attempts
   tidegate attempts --state-dir /var/lib/tidegate -o json
+  tidegate attempts --kubernetes --namespace streams
   tidegate attempts resume streams/orders")]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    state: StateDir,
+    place: Place,
     #[command(flatten)]
     output: OutputArgs,
+}
+
+/// Where the attempts are kept.
+#[derive(Debug, clap::Args)]
+struct Place {
+    #[command(flatten)]
+    state: StateDir,
+    /// Look at what is kept in Kubernetes; found by the ServiceAccount of the pod or by the kubeconfig
+    #[arg(long, conflicts_with = "state_dir")]
+    kubernetes: bool,
+    /// The namespace of the FlinkAutoscalers; that of the pod, or of the kubeconfig's context, unless told otherwise
+    #[arg(short, long, requires = "kubernetes")]
+    namespace: Option<String>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -39,15 +57,16 @@ enum Command {
     /// Let a daemon go on, when it is started again, with a job that it could not bring back
     ///
     /// The job is run from its savepoint at its new size, or else at the old one, unless it runs by then. Mend first what was in the
-    /// way.
+    /// way. In Kubernetes the controller goes on within seconds.
     #[command(after_help = "\
-Example:
-  tidegate attempts resume streams/orders --state-dir /var/lib/tidegate")]
+Examples:
+  tidegate attempts resume streams/orders --state-dir /var/lib/tidegate
+  tidegate attempts resume streams/orders --kubernetes --namespace streams")]
     Resume {
         /// The FlinkAutoscaler, as `attempts` shows it
         autoscaler: String,
         #[command(flatten)]
-        state: StateDir,
+        place: Place,
     },
 }
 
@@ -60,27 +79,70 @@ fn open(StateDir { state_dir: dir }: &StateDir) -> Result<Store, Failure> {
 }
 
 pub(super) fn run(args: &Args) -> Result<Exit, Failure> {
-    if let Some(Command::Resume { autoscaler, state }) = &args.command {
-        return resume(autoscaler, &open(state)?);
+    if let Some(Command::Resume { autoscaler, place }) = &args.command {
+        let said =
+            if place.kubernetes { resume_in_cluster(autoscaler, place)? } else { resume(autoscaler, place)? };
+        writeln!(io::stdout().lock(), "{said}").or_exit(Exit::Failed)?;
+        return Ok(Exit::Done);
     }
-    let store = open(&args.state)?;
     let mut all = Attempts { attempts: Vec::new() };
-    for autoscaler in store.autoscalers().or_exit(Exit::Failed)? {
-        let Some(state) = store.load(&autoscaler).or_exit(Exit::Failed)? else { continue };
-        let open = state.ledger.attempt.iter().map(|attempt| Shown::of_open(&autoscaler, attempt));
-        let over = state.ledger.rescales.iter().rev().map(|rescale| Shown::of_past(&autoscaler, rescale));
+    for (autoscaler, ledger) in ledgers(&args.place)? {
+        let open = ledger.attempt.iter().map(|attempt| Shown::of_open(&autoscaler, attempt));
+        let over = ledger.rescales.iter().rev().map(|rescale| Shown::of_past(&autoscaler, rescale));
         all.attempts.extend(open.chain(over));
     }
     args.output.output.print(&mut io::stdout().lock(), &all).or_exit(Exit::Failed)?;
     Ok(Exit::Done)
 }
 
-fn resume(autoscaler: &str, store: &Store) -> Result<Exit, Failure> {
+/// What is kept of each autoscaler.
+fn ledgers(place: &Place) -> Result<Vec<(String, Ledger)>, Failure> {
+    if place.kubernetes {
+        let namespace = place.namespace.clone();
+        let found = runtime()?.block_on(async { Kept::of(namespace).await?.all().await });
+        return found.map_err(refused);
+    }
+    let store = open(&place.state)?;
+    let mut all = Vec::new();
+    for autoscaler in store.autoscalers().or_exit(Exit::Failed)? {
+        if let Some(state) = store.load(&autoscaler).or_exit(Exit::Failed)? {
+            all.push((autoscaler, state.ledger));
+        }
+    }
+    Ok(all)
+}
+
+fn refused(error: KeptError) -> Failure {
+    let exit = match error {
+        KeptError::Unfound(_) | KeptError::Server { .. } => Exit::Unreachable,
+        KeptError::NothingOpen { .. } => Exit::Usage,
+        KeptError::State(_) | KeptError::NotResumed { .. } => Exit::Failed,
+    };
+    Failure { exit, error: error.into() }
+}
+
+fn resume_in_cluster(autoscaler: &str, place: &Place) -> Result<String, Failure> {
+    let namespace = place.namespace.clone();
+    let resumed =
+        runtime()?.block_on(async { Kept::of(namespace).await?.resume(autoscaler, clock::now()).await });
+    let does = match resumed.map_err(refused)? {
+        Resumed::Savepoint(savepoint) => {
+            format!("runs the job of {autoscaler} from {savepoint} within seconds, unless it runs by then")
+        }
+        Resumed::Operator(resource) => {
+            format!("puts {resource} back as it was within seconds, unless somebody else has changed it")
+        }
+    };
+    Ok(format!("the controller {does}"))
+}
+
+fn resume(autoscaler: &str, place: &Place) -> Result<String, Failure> {
+    let store = open(&place.state)?;
     let mut state: State = store.load(autoscaler).or_exit(Exit::Failed)?.unwrap_or_default();
     let attempt = state.ledger.attempt.as_mut();
     if let Some(upgrade) = attempt.as_ref().and_then(|attempt| attempt.upgrade.as_ref()) {
         let resource = upgrade.change.resource.clone();
-        return resume_upgrade(autoscaler, &resource, state, store);
+        return resume_upgrade(autoscaler, &resource, state, &store);
     }
     let open = attempt.and_then(|attempt| Some((attempt.job, attempt.resubmission.as_mut()?)));
     let Some((job, resubmission)) = open else {
@@ -93,10 +155,7 @@ fn resume(autoscaler: &str, store: &Store) -> Result<Exit, Failure> {
     let savepoint = resubmission.location.clone().unwrap_or_default();
     store.stage(autoscaler, &state).or_exit(Exit::Failed)?;
     store.commit().or_exit(Exit::Failed)?;
-    let said =
-        format!("start the daemon: it runs the job of {autoscaler} from {savepoint}, unless it runs by then");
-    writeln!(io::stdout().lock(), "{said}").or_exit(Exit::Failed)?;
-    Ok(Exit::Done)
+    Ok(format!("start the daemon: it runs the job of {autoscaler} from {savepoint}, unless it runs by then"))
 }
 
 /// The same, where an operator was asked.
@@ -105,16 +164,13 @@ fn resume_upgrade(
     resource: &str,
     mut state: State,
     store: &Store,
-) -> Result<Exit, Failure> {
+) -> Result<String, Failure> {
     let upgrade = state.ledger.attempt.as_mut().and_then(|attempt| attempt.upgrade.as_mut());
     let resumed = upgrade.map_or(Ok(()), |upgrade| upgrade.resume(clock::now()));
     resumed.with_context(|| autoscaler.to_owned()).or_exit(Exit::Failed)?;
     store.stage(autoscaler, &state).or_exit(Exit::Failed)?;
     store.commit().or_exit(Exit::Failed)?;
-    let said =
-        format!("start the daemon: it puts {resource} back as it was, unless somebody else has changed it");
-    writeln!(io::stdout().lock(), "{said}").or_exit(Exit::Failed)?;
-    Ok(Exit::Done)
+    Ok(format!("start the daemon: it puts {resource} back as it was, unless somebody else has changed it"))
 }
 
 /// All that there are, of each autoscaler the newest first.
@@ -144,6 +200,12 @@ struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
     needs_a_person: bool,
+    /// How it is brought back by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun: Option<Rerun>,
+    /// The same as a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<String>,
 }
 
 impl Shown {
@@ -165,6 +227,8 @@ impl Shown {
                 .and_then(|anew| anew.detail.clone())
                 .or_else(|| upgrade.and_then(|upgrade| upgrade.detail.clone())),
             needs_a_person: attempt.needs_a_person(),
+            rerun: anew.and_then(|anew| anew.rerun.as_deref().cloned()),
+            command: anew.and_then(|anew| Some(anew.rerun.as_ref()?.command())),
         }
     }
 
@@ -182,12 +246,14 @@ impl Shown {
             operator: None,
             detail: None,
             needs_a_person: false,
+            rerun: None,
+            command: None,
         }
     }
 
     /// What is wrong, and what a person can do.
     fn help(&self) -> String {
-        let Self { autoscaler, detail, savepoint, operator, .. } = self;
+        let Self { autoscaler, detail, savepoint, operator, rerun, command, .. } = self;
         let why = detail.as_deref().unwrap_or("nothing tells why");
         if let Some(OperatorChange { resource, before, .. }) = operator {
             return format!(
@@ -195,16 +261,20 @@ impl Shown {
                  tidegate attempts resume {autoscaler}\n  or edit it by hand, and Tidegate takes it from there. It was: {before}"
             );
         }
+        let by_hand = command.as_deref().unwrap_or("flink run --fromSavepoint SAVEPOINT JAR ARGUMENTS");
+        let hides = rerun.as_ref().is_some_and(Rerun::hides);
+        let hidden = if hides { "\n  What is hidden there is in spec.savepoint.args." } else { "" };
         let Some(savepoint) = savepoint else {
             return format!(
-                "{autoscaler} does not run, and where its savepoint is is not known: {why}\n  Run the job by hand from its last \
-                 checkpoint; Tidegate takes it from there."
+                "{autoscaler} does not run, and where its savepoint is is not known: {why}\n  Look for the newest one in the savepoint \
+                 directory, or take the job's last checkpoint, and run the job by hand, under its name; Tidegate takes it from \
+                 there:\n    {by_hand} --fromSavepoint PATH{hidden}"
             );
         };
+        let by_hand = by_hand.replace("SAVEPOINT", savepoint);
         format!(
             "{autoscaler} does not run: {why}\n  Mend that, then either let Tidegate go on:\n    tidegate attempts resume {autoscaler}\n  \
-             or run the job by hand, under its name, and Tidegate takes it from there:\n    \
-             flink run --fromSavepoint {savepoint} JAR ARGUMENTS"
+             or run the job by hand, under its name, and Tidegate takes it from there:\n    {by_hand}{hidden}"
         )
     }
 }

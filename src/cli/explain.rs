@@ -12,7 +12,7 @@ use super::exit::{Exit, Failure, OrExit as _};
 use super::files;
 use super::output::Show;
 use crate::daemon::journal_file::{older, path};
-use crate::model::{Graph, Reached, Rescale, Timestamp};
+use crate::model::{Attempt, Graph, Reached, Rerun, Rescale, Timestamp};
 use crate::policy::{MemoryAdvice, Span};
 use crate::record::journal::{Replayer, Step};
 use crate::record::{Outcome, State};
@@ -61,6 +61,9 @@ struct Explanation<'a> {
     outcome: &'a Outcome,
     /// How the rescale ended, if one was begun and has.
     rescale: Option<&'a Rescale>,
+    /// How the job is brought back by hand, where the rescale has left it without a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rerun: Option<&'a Rerun>,
 }
 
 impl Show for Explanation<'_> {
@@ -81,9 +84,16 @@ impl Show for Explanation<'_> {
                 notes.push(("states", reached.iter().map(after).collect::<Vec<_>>().join(", ")));
             }
         }
+        if let Some(rerun) = self.rerun {
+            notes.push(("by hand", rerun.command()));
+        }
         notes.push(("journal", format!("{}:{}", self.journal, self.line)));
         self.told.show_with(notes)
     }
+}
+
+fn rerun(attempt: &Attempt) -> Option<&Rerun> {
+    attempt.resubmission.as_ref()?.rerun.as_deref()
 }
 
 fn outcome(outcome: &Outcome) -> String {
@@ -166,6 +176,7 @@ fn explain(args: &Args, file: &Path, found: &Found, latest: &State) -> Result<Ex
         outcome: &step.recorded.outcome,
         rescale: begun
             .and_then(|begun| latest.ledger.rescales.iter().rev().find(|rescale| rescale.at == begun)),
+        rerun: latest.ledger.attempt.as_ref().filter(|attempt| begun == Some(attempt.at)).and_then(rerun),
     };
     args.output.output.print(&mut io::stdout().lock(), &explanation).or_exit(Exit::Failed)?;
     Ok(Exit::Done)

@@ -134,6 +134,11 @@ impl Job {
             let rest = async {
                 let was_under_way = self.state.ledger.attempt.is_some();
                 let acted = self.cycle(&observation, &mut report, &mut journal_trouble).await;
+                self.tidy_up();
+                // A person may have said that it may go on.
+                if self.state.needs_a_person() && self.keeper.is_overwritten().await {
+                    return true;
+                }
                 if acted || was_under_way != self.state.ledger.attempt.is_some() {
                     self.sync().await
                 } else if staged.elapsed() >= self.keeper.every() {
@@ -186,6 +191,18 @@ impl Job {
             queries.heed(&observation);
         }
         observation
+    }
+
+    /// Has the savepoints disposed of that are no longer to be kept.
+    fn tidy_up(&mut self) {
+        let Some(program) = &self.program else { return };
+        if self.policy.mode != Mode::Auto || !self.poller.client().may_change() {
+            return;
+        }
+        let old = self.state.surplus_savepoints(program.savepoint.kept());
+        if !old.is_empty() {
+            tokio::spawn(act::dispose(self.poller.client().clone(), old));
+        }
     }
 
     /// Decides and does; true when Flink was asked for something.

@@ -75,6 +75,16 @@ impl Keeper {
         }
     }
 
+    /// Whether somebody else has written the state since it was last written or read here. What cannot be found out now is looked at
+    /// again.
+    pub(super) async fn is_overwritten(&self) -> bool {
+        match self {
+            // It is locked for as long as this process has it.
+            Self::Directory(_) => false,
+            Self::Cluster(map) => map.is_overwritten().await,
+        }
+    }
+
     /// Writes a state; it is kept for good when this returns.
     ///
     /// # Errors

@@ -10,7 +10,6 @@ use super::clock;
 use super::job::{Done, Job};
 use crate::act;
 use crate::model::{Event, Stage};
-use crate::record::Outcome;
 
 /// Time between two looks at Flink while the job does not run, or is about to stop. A stop takes a second, and so does a start: a
 /// quarter of that is lost at the most.
@@ -47,12 +46,16 @@ impl Job {
         };
         let now = clock::now();
         let mut fenced = false;
+        let rerun = act::rerun(self.poller.client(), attempt, resubmission, program);
         if self.state.resubmit(&event, now) {
+            if self.state.needs_a_person() {
+                self.state.keep_rerun(rerun);
+            }
             self.poller.forget_job();
             fenced = self.sync().await;
             self.tell(now_in);
         }
-        let pause = if let Event::Silence(why) = &event {
+        let pause = if let Event::Silence(why) | Event::Unanswered(why) = &event {
             if self.trouble.begins(now) {
                 warn!(stage = ?now_in, why, "no word from Flink while the job is stopped and run again");
             }
@@ -77,9 +80,8 @@ impl Job {
             Stage::Failed => error!(
                 savepoint,
                 detail,
-                jar = self.program.as_ref().map(|program| &*program.savepoint.jar),
-                "the job does not run, and needs a person: run its jar again from the savepoint, with the arguments of \
-                 spec.savepoint (POST /jars/ID/run, savepointPath)"
+                command = resubmission.rerun.as_ref().map(|rerun| rerun.command()),
+                "the job does not run, and needs a person: `tidegate attempts` tells how to go on"
             ),
             Stage::Cancelling
             | Stage::RollingBack
@@ -94,24 +96,7 @@ impl Job {
 
     /// The end of one that no run of the job shows.
     pub(super) fn conclude_resubmission(&mut self) -> Option<Done> {
-        let resubmission = self.state.ledger.attempt.as_ref()?.resubmission.as_ref()?;
-        let detail = resubmission.detail.clone().unwrap_or_default();
-        let outcome = match resubmission.stage() {
-            Stage::NotStopped => Outcome::Failed { detail },
-            Stage::Superseded => Outcome::Superseded { detail },
-            // Seen by the job's new run; or not over, or not without a person.
-            Stage::Done
-            | Stage::RolledBack
-            | Stage::Failed
-            | Stage::Planned
-            | Stage::StopRequested
-            | Stage::SavepointDone
-            | Stage::Stopped
-            | Stage::Submitted
-            | Stage::Confirming
-            | Stage::Cancelling
-            | Stage::RollingBack => return None,
-        };
+        let outcome = self.state.resubmission_outcome()?;
         let ended = clock::now();
         self.state.end(&outcome, ended);
         Some(Done { begun: None, outcome, ended: Some(ended) })

@@ -48,6 +48,9 @@ pub struct Ledger {
     /// What the TaskManagers used of their memory lately, oldest first.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     pub memory: VecDeque<Memory>,
+    /// Where the savepoints are that were taken for a rescale, oldest first, until they are disposed of or a person may need them.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub savepoints: VecDeque<String>,
 }
 
 impl Ledger {

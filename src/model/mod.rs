@@ -9,6 +9,7 @@ mod ids;
 mod ledger;
 pub(crate) mod nearest;
 mod operator;
+mod rerun;
 mod resubmission;
 mod scaling;
 mod snapshot;
@@ -25,6 +26,7 @@ pub use ids::{IdError, JobId, TriggerId, VertexId};
 pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Pressure, Rescale, RescaleEnd};
 pub use nearest::Hint;
 pub use operator::{Hindrance, OperatorFields, OperatorSeen, OperatorState, Overrides};
+pub use rerun::Rerun;
 pub use resubmission::{Event, NotResumed, Reached, Restored, Resubmission, Run, Stage, Stop};
 pub use scaling::{Growth, NoRoom, Scaled, Scaling};
 pub use snapshot::{

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{JobId, JobState, Timestamp, TriggerId};
+use super::{JobId, JobState, Rerun, Timestamp, TriggerId};
 
 /// A job whose savepoint is complete finishes within seconds. One that still runs after this long has failed while finishing,
 /// and Flink has started it again.
@@ -32,6 +32,10 @@ pub(super) const STILL_WANTED: Duration = Duration::from_mins(1);
 
 /// A stop that no JobManager knows of, though it was asked for again and again, is given up.
 const STOPS_WITHIN: Duration = Duration::from_mins(5);
+
+/// A request to run the job that nobody has heard the end of may still be worked on: the program's `main` runs first. Within this
+/// long a refusal of the same says nothing, and another size is not run.
+const COMES_LATE: Duration = Duration::from_mins(1);
 
 /// How often the job is run again at its old size before a person is asked: a refusal is mostly the same each time.
 const OLD_SIZE_TRIES: u32 = 3;
@@ -114,6 +118,18 @@ pub struct Resubmission {
     /// How often the job was run again at its old size.
     #[serde(default)]
     pub old_size_tries: u32,
+    /// When Flink was last asked to run the job, in this state, and was not heard to have done so or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswered: Option<Timestamp>,
+    /// Whether Flink is not asked to run the job any more in this state, though it may yet do so by an earlier request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_given_up: bool,
+    /// Since when nothing was heard of Flink in this state.
+    #[serde(skip)]
+    pub silent_since: Option<Timestamp>,
+    /// How it is brought back by hand, where a person is needed for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rerun: Option<Box<Rerun>>,
 }
 
 /// How the stop goes.
@@ -168,8 +184,12 @@ pub enum Event {
     Rival(JobId),
     /// The run that this state is about.
     Run(Run),
+    /// Flink was asked to run the job, and nobody knows what came of it.
+    Unanswered(String),
     /// Flink has refused to run the job, in its own words.
     Refused(String),
+    /// The job runs at its new size beside another, or though it is to come back at the old one: Flink has worked on a request late.
+    Late,
 }
 
 /// Why one does not go on.
@@ -196,6 +216,10 @@ impl Resubmission {
             location: None,
             detail: None,
             old_size_tries: 0,
+            unanswered: None,
+            is_given_up: false,
+            silent_since: None,
+            rerun: None,
         }
     }
 
@@ -212,7 +236,7 @@ impl Resubmission {
         }
         let Self { target, fallback, .. } = Self::new(job, now);
         (self.target, self.fallback) = (target, fallback);
-        (self.detail, self.old_size_tries) = (None, 0);
+        (self.detail, self.old_size_tries, self.rerun) = (None, 0, None);
         self.reach(Stage::Stopped, now);
         Ok(())
     }
@@ -230,24 +254,41 @@ impl Resubmission {
     /// Goes on to a state.
     pub fn reach(&mut self, stage: Stage, now: Timestamp) {
         self.reached.push(Reached { stage, at: now });
+        (self.unanswered, self.is_given_up, self.silent_since) = (None, false, None);
     }
 
     /// Takes in what was seen in the present state; whether anything is to be written down before the next step.
     pub fn follow(&mut self, event: &Event, now: Timestamp) -> bool {
-        let (tries, stage) = (self.old_size_tries, self.next(event, now));
+        let kept = |this: &Self| (this.old_size_tries, this.unanswered.is_some(), this.is_given_up);
+        let before = kept(self);
+        match event {
+            Event::Silence(_) => drop(self.silent_since.get_or_insert(now)),
+            _ => self.silent_since = None,
+        }
+        let stage = self.next(event, now);
         if let Some(stage) = stage {
             self.reach(stage, now);
         }
-        stage.is_some() || self.old_size_tries != tries
+        stage.is_some() || kept(self) != before
+    }
+
+    /// Whether the job may yet be taken by a request that nobody waits for any more.
+    fn may_come_late(&self, now: Timestamp) -> bool {
+        self.unanswered.is_some_and(|at| now.since(at) <= COMES_LATE)
     }
 
     fn next(&mut self, event: &Event, now: Timestamp) -> Option<Stage> {
         let age = now.since(self.since());
         match (self.stage(), event) {
-            (stage, Event::Silence(_)) if stage == Stage::Planned || stage.is_over() => None,
+            (stage, Event::Silence(_)) if stage.is_over() => None,
+            // Nothing was done yet.
+            (Stage::Planned, Event::Silence(why)) => (age > STILL_WANTED).then(|| self.superseded(why)),
             // The job may run on: nothing is lost by waiting.
             (Stage::StopRequested, Event::Silence(_)) => None,
-            (_, Event::Silence(why)) => (age > LOST_AFTER).then(|| self.failed(why)),
+            (_, Event::Silence(why)) => {
+                let silent = self.silent_since.map_or(Duration::ZERO, |since| now.since(since));
+                (silent > LOST_AFTER).then(|| self.failed(why))
+            }
 
             (Stage::Planned, Event::Run(Run::Present { state: JobState::Running, .. }))
                 if age <= STILL_WANTED =>
@@ -259,14 +300,33 @@ impl Resubmission {
 
             (Stage::StopRequested, Event::Stop(stop, job)) => self.stopping(stop, *job, age),
             (Stage::SavepointDone, Event::Run(run)) => self.finishing(run, age),
-            (Stage::Stopped, Event::Rival(rival)) => {
+            // Ours may yet come up beside it, and would have to go.
+            (Stage::Submitted, Event::Rival(_)) if self.may_come_late(now) => {
+                self.is_given_up = true;
+                None
+            }
+            (Stage::Stopped | Stage::Submitted | Stage::RollingBack, Event::Rival(rival)) => {
                 Some(self.superseded(&format!("job {rival} of the same name runs")))
             }
             (Stage::Stopped, _) => Some(Stage::Submitted),
 
+            (Stage::Submitted, Event::Unanswered(why)) => {
+                self.unanswered = Some(now);
+                if age > RUNS_WITHIN {
+                    (self.detail, self.is_given_up) = (Some(why.clone()), true);
+                }
+                None
+            }
+            (Stage::RollingBack, Event::Unanswered(why)) => {
+                self.unanswered = Some(now);
+                (age > LOST_AFTER).then(|| self.failed(why))
+            }
             (Stage::Submitted, Event::Refused(why)) => {
-                self.detail = Some(why.clone());
-                Some(Stage::RollingBack)
+                (self.detail, self.is_given_up) = (Some(why.clone()), true);
+                (!self.may_come_late(now)).then_some(Stage::RollingBack)
+            }
+            (Stage::Submitted, Event::Run(Run::Absent)) if self.is_given_up => {
+                (!self.may_come_late(now)).then_some(Stage::RollingBack)
             }
             // Not there yet: it is run, again if need be.
             (Stage::Submitted, Event::Run(Run::Absent)) => (age > RUNS_WITHIN).then(|| {
@@ -284,21 +344,28 @@ impl Resubmission {
                 (self.old_size_tries >= OLD_SIZE_TRIES).then(|| self.failed(why))
             }
             (Stage::RollingBack, Event::Run(run)) => self.rolling_back(run, age),
+            (Stage::Submitted | Stage::RollingBack, Event::Late) => Some(Stage::Cancelling),
 
             // What a state is not about.
             (
                 Stage::StopRequested,
-                Event::Run(_) | Event::Changed(_) | Event::Rival(_) | Event::Refused(_),
+                Event::Run(_)
+                | Event::Changed(_)
+                | Event::Rival(_)
+                | Event::Unanswered(_)
+                | Event::Refused(_)
+                | Event::Late,
             )
             | (
-                Stage::SavepointDone,
-                Event::Stop(..) | Event::Changed(_) | Event::Rival(_) | Event::Refused(_),
+                Stage::SavepointDone | Stage::Confirming | Stage::Cancelling,
+                Event::Stop(..)
+                | Event::Changed(_)
+                | Event::Rival(_)
+                | Event::Unanswered(_)
+                | Event::Refused(_)
+                | Event::Late,
             )
-            | (
-                Stage::Submitted | Stage::Confirming | Stage::Cancelling | Stage::RollingBack,
-                Event::Stop(..) | Event::Changed(_) | Event::Rival(_),
-            )
-            | (Stage::Confirming | Stage::Cancelling, Event::Refused(_))
+            | (Stage::Submitted | Stage::RollingBack, Event::Stop(..) | Event::Changed(_))
             | (Stage::Done | Stage::RolledBack | Stage::NotStopped | Stage::Superseded | Stage::Failed, _) => {
                 None
             }
@@ -311,7 +378,11 @@ impl Resubmission {
                 Some(self.superseded("the job has ended while it was to be stopped, and not by that"))
             }
             (Stop::UnderWay, Some(_)) => None,
-            (Stop::Saved(location) | Stop::Forgotten(Some(location)), Some(JobState::Finished))
+            // Whoever asked was away for so long that its end is not told of any more.
+            (
+                Stop::Saved(location) | Stop::Forgotten(Some(location)),
+                Some(JobState::Finished | JobState::Failed),
+            )
             | (Stop::Saved(location), _) => {
                 self.location = Some(location.clone());
                 Some(Stage::SavepointDone)
@@ -498,6 +569,8 @@ mod tests {
         check(vec![
             (Planned, 1, run(Running), StopRequested),
             (Planned, 61, run(Running), Superseded),
+            (Planned, 59, Event::Silence("away".to_owned()), Planned),
+            (Planned, 61, Event::Silence("away".to_owned()), Superseded),
             (Planned, 1, run(Restarting), Superseded),
             (Planned, 1, Event::Changed("other sizes".to_owned()), Superseded),
             (StopRequested, 1, stop(Stop::UnderWay, Some(Running)), StopRequested),
@@ -516,6 +589,8 @@ mod tests {
             (StopRequested, 10, stop(Stop::Forgotten(None), Some(Running)), StopRequested),
             (StopRequested, 301, stop(Stop::Forgotten(None), Some(Running)), NotStopped),
             (StopRequested, 10, stop(Stop::Forgotten(Some(OURS.to_owned())), Some(Finished)), SavepointDone),
+            (StopRequested, 10, stop(Stop::Forgotten(Some(OURS.to_owned())), Some(Failed)), SavepointDone),
+            (StopRequested, 10, stop(Stop::Forgotten(None), Some(Failed)), Superseded),
             (StopRequested, 10, stop(Stop::Forgotten(None), Some(Finished)), Stage::Failed),
             (StopRequested, 10, stop(Stop::Forgotten(None), None), Stage::Failed),
             (StopRequested, 10, stop(Stop::Forgotten(None), Some(Canceled)), Superseded),
@@ -555,6 +630,11 @@ mod tests {
             (SavepointDone, 1, run(Canceled), Superseded),
             (Stopped, 1, Event::Rival(JobId::from_bits(9)), Superseded),
             (Stopped, 1, Event::Run(Run::Absent), Submitted),
+            (Submitted, 300, Event::Rival(JobId::from_bits(9)), Superseded),
+            (Stage::RollingBack, 300, Event::Rival(JobId::from_bits(9)), Superseded),
+            // At both sizes, or beside another's: the one that came late goes.
+            (Submitted, 300, Event::Late, Stage::Cancelling),
+            (Stage::RollingBack, 300, Event::Late, Stage::Cancelling),
         ]);
     }
 
@@ -591,22 +671,53 @@ mod tests {
     fn a_person_is_asked_when_nothing_else_is_left() {
         use JobState::{Canceled, Failed, Running};
         use Stage::{RolledBack, RollingBack, Superseded};
-        let silence = || Event::Silence("connection refused".to_owned());
         check(vec![
             (RollingBack, 1, present(Running, true, Some((OURS, true))), RolledBack),
             (RollingBack, 1, Event::Run(Run::Absent), RollingBack),
             (RollingBack, 1, run(Failed), Stage::Failed),
             (RollingBack, 1, run(Canceled), Superseded),
             (RollingBack, 1801, run(Running), Stage::Failed),
-            (RollingBack, 1799, silence(), RollingBack),
-            (RollingBack, 1801, silence(), Stage::Failed),
-            (Stage::Stopped, 1801, silence(), Stage::Failed),
         ]);
+        // Who was away itself has not heard for as long as it was away.
+        for stage in [RollingBack, Stage::Stopped, Stage::Submitted, Stage::Confirming] {
+            let mut resubmission = at(stage);
+            let seen: Vec<_> = [3000, 3001, 4799, 4801]
+                .map(|seconds| {
+                    let silence = Event::Silence("connection refused".to_owned());
+                    resubmission.follow(&silence, START + Duration::from_secs(seconds));
+                    resubmission.stage()
+                })
+                .into();
+            assert_eq!(seen, [stage, stage, stage, Stage::Failed]);
+        }
         let mut resubmission = at(RollingBack);
         for tries in 1..=3 {
             assert!(resubmission.follow(&Event::Refused("no such jar".to_owned()), START), "to be kept");
             assert_eq!(resubmission.stage() == Stage::Failed, tries == 3, "{tries} tries");
         }
+    }
+
+    /// Flink may be at work on a request that nobody waits for any more when it refuses the next one of the same.
+    #[test]
+    fn a_refusal_says_nothing_while_the_job_may_yet_be_taken() {
+        let unanswered = || Event::Unanswered("no answer".to_owned());
+        let refused = || Event::Refused("already submitted".to_owned());
+        let absent = || Event::Run(Run::Absent);
+        let mut resubmission = at(Stage::Submitted);
+        for (seconds, event, is_kept, stage) in [
+            (1, unanswered(), true, Stage::Submitted),
+            (2, refused(), true, Stage::Submitted),
+            (60, absent(), false, Stage::Submitted),
+            (62, absent(), true, Stage::RollingBack),
+        ] {
+            let kept = resubmission.follow(&event, START + Duration::from_secs(seconds));
+            assert_eq!((kept, resubmission.stage()), (is_kept, stage), "after {seconds} s: {event:?}");
+        }
+        let mut resubmission = at(Stage::Submitted);
+        resubmission.follow(&unanswered(), START);
+        resubmission.follow(&refused(), START + Duration::from_secs(5));
+        resubmission.follow(&run(JobState::Created), START + Duration::from_secs(9));
+        assert_eq!(resubmission.stage(), Stage::Confirming);
     }
 
     #[test]
@@ -618,6 +729,8 @@ mod tests {
             Event::Run(Run::Absent),
             Event::Rival(JOB),
             Event::Refused(String::new()),
+            Event::Unanswered(String::new()),
+            Event::Late,
             Event::Changed(String::new()),
             Event::Silence(String::new()),
             stop(Stop::UnderWay, None),

@@ -9,8 +9,8 @@ use super::attempt::{self, After, Ended};
 use crate::decide::{Decision, decide};
 use crate::guard::Approved;
 use crate::model::{
-    Attempt, Event, Ledger, Observation, Pressure, RescaleEnd, Resubmission, Scaled, Sighting, Snapshot,
-    Timestamp, Upgrade,
+    Attempt, Event, Ledger, Observation, Pressure, Rerun, RescaleEnd, Resubmission, Scaled, Sighting,
+    Snapshot, Stage, Timestamp, Upgrade,
 };
 use crate::policy::{Policy, scale_down_window};
 use crate::signals::History;
@@ -135,10 +135,70 @@ impl State {
         (!resubmission.stage().is_over()).then_some((attempt, resubmission))
     }
 
+    /// The end of one that no run of the job shows.
+    pub fn resubmission_outcome(&self) -> Option<Outcome> {
+        let resubmission = self.ledger.attempt.as_ref()?.resubmission.as_ref()?;
+        let detail = resubmission.detail.clone().unwrap_or_default();
+        match resubmission.stage() {
+            Stage::NotStopped => Some(Outcome::Failed { detail }),
+            Stage::Superseded => Some(Outcome::Superseded { detail }),
+            // Seen by the job's new run; or not over, or not without a person.
+            Stage::Done
+            | Stage::RolledBack
+            | Stage::Failed
+            | Stage::Planned
+            | Stage::StopRequested
+            | Stage::SavepointDone
+            | Stage::Stopped
+            | Stage::Submitted
+            | Stage::Confirming
+            | Stage::Cancelling
+            | Stage::RollingBack => None,
+        }
+    }
+
     /// Takes in what was seen of it; whether that is to be kept for good before the next step.
     pub fn resubmit(&mut self, event: &Event, now: Timestamp) -> bool {
         let resubmission = self.ledger.attempt.as_mut().and_then(|attempt| attempt.resubmission.as_mut());
-        resubmission.is_some_and(|resubmission| resubmission.follow(event, now))
+        let Some(resubmission) = resubmission else { return false };
+        let is_news = resubmission.follow(event, now);
+        if let Some(savepoint) = resubmission.location.as_ref().filter(|_| is_news) {
+            let savepoints = &mut self.ledger.savepoints;
+            let is_listed = savepoints.contains(savepoint);
+            match resubmission.stage() {
+                Stage::SavepointDone | Stage::Done if !is_listed => savepoints.push_back(savepoint.clone()),
+                // Somebody else goes on from there, or may: it is theirs.
+                Stage::Failed | Stage::Superseded => savepoints.retain(|listed| listed != savepoint),
+                _ => {}
+            }
+        }
+        is_news
+    }
+
+    /// Whether a job does not run as it is to, and only a person can bring it back.
+    pub fn needs_a_person(&self) -> bool {
+        self.ledger.attempt.as_ref().is_some_and(Attempt::needs_a_person)
+    }
+
+    /// Notes how a job that does not run is brought back by hand. To be kept for good with the state that asks for it.
+    pub fn keep_rerun(&mut self, rerun: Rerun) {
+        let resubmission = self.ledger.attempt.as_mut().and_then(|attempt| attempt.resubmission.as_mut());
+        if let Some(resubmission) = resubmission {
+            resubmission.rerun = Some(Box::new(rerun));
+        }
+    }
+
+    /// The savepoints that are no longer to be kept, the newest `kept` being so; forgotten by this. None before the job was seen to run
+    /// from the newest of them.
+    pub fn surplus_savepoints(&mut self, kept: usize) -> Vec<String> {
+        let ledger = &mut self.ledger;
+        let is_done =
+            |rescale: &crate::model::Rescale| rescale.end == RescaleEnd::Done && !rescale.reached.is_empty();
+        if ledger.attempt.is_some() || !ledger.rescales.back().is_some_and(is_done) {
+            return Vec::new();
+        }
+        let surplus = ledger.savepoints.len().saturating_sub(kept);
+        ledger.savepoints.drain(..surplus).collect()
     }
 
     /// The job that its operator brings to another size, until nothing more is to be done about it.
@@ -164,5 +224,75 @@ impl State {
             self.ledger.expectation = attempt::expectation(&attempt, ended, now);
             self.ledger.add_rescale(attempt::rescale(attempt, ended, now));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{JobId, Rescale};
+    use crate::policy::testing::{START, rescale};
+
+    /// A job on its way from one run to the next, with a savepoint.
+    fn stopped(savepoint: &str, stage: Stage) -> (State, Event) {
+        let mut resubmission = Resubmission::new(JobId::from_bits(7), START);
+        resubmission.location = Some(savepoint.to_owned());
+        resubmission.reach(stage, START);
+        let mut state = State::default();
+        state.ledger.attempt = Some(Attempt {
+            job: JobId::from_bits(7),
+            at: START,
+            deadline: START,
+            from: std::collections::BTreeMap::new(),
+            to: std::collections::BTreeMap::new(),
+            last_running: None,
+            load: 0.0,
+            expects: std::collections::BTreeMap::new(),
+            resubmission: Some(resubmission),
+            scaled: None,
+            upgrade: None,
+        });
+        (state, Event::Silence("away".to_owned()))
+    }
+
+    #[test]
+    fn only_older_savepoints_of_a_job_that_runs_from_the_newest_are_disposed_of() {
+        let paths = |state: &State| state.ledger.savepoints.iter().cloned().collect::<Vec<_>>();
+        let anew = |end| {
+            let reached = vec![crate::model::Reached { stage: Stage::Planned, at: START }];
+            Rescale { end, reached, ..rescale(0, None) }
+        };
+        for (end, kept, gone) in [
+            (Some(anew(RescaleEnd::Done)), 2, &["a"][..]),
+            (Some(anew(RescaleEnd::Done)), 1, &["a", "b"]),
+            (Some(anew(RescaleEnd::Done)), 3, &[]),
+            // The job runs from one of them at its old size, or has not been stopped.
+            (Some(anew(RescaleEnd::TimedOut)), 1, &[]),
+            (Some(anew(RescaleEnd::Failed)), 1, &[]),
+            // In place.
+            (Some(rescale(0, None)), 1, &[]),
+            (None, 1, &[]),
+        ] {
+            let mut state = State::default();
+            state.ledger.savepoints = ["a", "b", "c"].map(str::to_owned).into();
+            state.ledger.rescales.extend(end.clone());
+            assert_eq!(state.surplus_savepoints(kept), gone, "{end:?}, {kept} kept");
+            assert_eq!(state.ledger.savepoints.len(), 3 - gone.len());
+        }
+        let (mut state, _) = stopped("c", Stage::Confirming);
+        state.ledger.savepoints = ["a", "b", "c"].map(str::to_owned).into();
+        state.ledger.rescales.push_back(anew(RescaleEnd::Done));
+        assert_eq!((state.surplus_savepoints(1), paths(&state).len()), (Vec::new(), 3), "one is under way");
+    }
+
+    #[test]
+    fn a_savepoint_that_a_person_may_need_is_no_longer_ours() {
+        let (mut state, silence) = stopped("a", Stage::Stopped);
+        state.ledger.savepoints.push_back("a".to_owned());
+        state.resubmit(&silence, START);
+        assert_eq!(state.ledger.savepoints.len(), 1);
+        assert!(state.resubmit(&silence, START + Duration::from_hours(1)), "nothing was heard for an hour");
+        assert_eq!(state.resubmitting().map(|(_, r)| r.stage()), None);
+        assert_eq!(state.ledger.savepoints.len(), 0);
     }
 }

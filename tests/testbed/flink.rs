@@ -151,6 +151,12 @@ impl Flink {
         self.client.submit(&self.installed.jobs, job).await
     }
 
+    /// The savepoints that there are.
+    pub fn savepoints(&self) -> Result<Vec<std::path::PathBuf>> {
+        let folder = std::fs::read_dir(self.folder.path().join("savepoints"))?;
+        Ok(folder.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?)
+    }
+
     /// Kills the `JobManager` as a crash would.
     pub fn kill_jobmanager(&mut self) -> Result<()> {
         self.jobmanager.take().map_or(Ok(()), |mut process| process.kill())

@@ -69,12 +69,17 @@ impl Topic {
             .sum())
     }
 
-    /// How many records wait to be read, by what the sources have written down and without asking Flink.
-    pub fn waiting(&self) -> Result<f64> {
+    /// How many records the sources have read, each once: by what they have written down.
+    pub fn read(&self) -> Result<u64> {
         let read =
             std::fs::read(self.file.with_added_extension("read")).context("no source has read it yet")?;
         let offsets = read.chunks_exact(8).map(|bytes| bytes.try_into().map(u64::from_be_bytes));
-        let read: u64 = offsets.sum::<Result<u64, _>>()?;
+        Ok(offsets.sum::<Result<u64, _>>()?)
+    }
+
+    /// How many records wait to be read, by what the sources have written down and without asking Flink.
+    pub fn waiting(&self) -> Result<f64> {
+        let read = self.read()?;
         Ok((self.produced()? - read as f64).max(0.0))
     }
 }

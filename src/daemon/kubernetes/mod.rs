@@ -12,6 +12,7 @@ mod events;
 mod examine;
 mod fault;
 mod found;
+mod kept;
 mod key;
 mod lease;
 mod listener;
@@ -25,6 +26,7 @@ mod work;
 mod world;
 
 pub use examine::{Eyes, Seen, examine};
+pub use kept::{Kept, KeptError, Resumed};
 pub use run::{ControllerError, Options, run};
 pub(super) use state::{ClusterState, StateError};
 pub use world::Scope;

@@ -24,10 +24,10 @@ use crate::record::State;
 const VERSION: u32 = 1;
 
 /// Where in the ConfigMap it is.
-const FIELD: &str = "state.json";
+pub(super) const FIELD: &str = "state.json";
 
 /// Who wrote it last.
-const WRITER: &str = "tidegate.dev/writer";
+pub(super) const WRITER: &str = "tidegate.dev/writer";
 
 /// Kubernetes takes no ConfigMap of more than 1 MiB. A job of a hundred vertices with all of its rescales has half of that.
 const MOST_BYTES: usize = 900 << 10;
@@ -182,6 +182,12 @@ impl ClusterState {
         if text == self.written { Ok(()) } else { self.write(text).await }
     }
 
+    /// Whether another has written it since; not where that cannot be found out.
+    pub(in crate::daemon) async fn is_overwritten(&self) -> bool {
+        let found = call(self.api.get_opt(&self.name)).await;
+        found.is_ok_and(|map| map.is_some_and(|map| map.resource_version() != self.version))
+    }
+
     async fn write(&mut self, text: String) -> Result<(), StateError> {
         if self.gone.load(Ordering::Acquire) {
             return Ok(());
@@ -258,7 +264,7 @@ fn name_for(autoscaler: &str) -> String {
 }
 
 /// The ledger as JSON; without its oldest rescales, where it would be too long.
-fn encode(name: &str, ledger: &Ledger) -> Result<String, StateError> {
+pub(super) fn encode(name: &str, ledger: &Ledger) -> Result<String, StateError> {
     let text = |ledger: &Ledger| {
         serde_json::to_string(&Kept { version: VERSION, ledger })
             .map_err(|source| StateError::Form { name: name.to_owned(), source })
@@ -280,7 +286,7 @@ fn encode(name: &str, ledger: &Ledger) -> Result<String, StateError> {
     text(&shorter)
 }
 
-fn decode(name: &str, text: &str) -> Result<Ledger, StateError> {
+pub(super) fn decode(name: &str, text: &str) -> Result<Ledger, StateError> {
     let wrong = |source| StateError::NotUnderstood { name: name.to_owned(), source };
     let Version { version } = serde_json::from_str(text).map_err(wrong)?;
     if version != VERSION {

@@ -3,16 +3,19 @@
 use std::fmt::Write as _;
 
 use reqwest::Method;
-use tokio::time::Instant;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::client::FlinkClient;
 use super::error::FlinkError;
 use super::wire::{
-    CheckpointStatus, Checkpoints, Config, Jars, JobView, Listed, Metric, Overview, Pools, Requirements,
-    RunRequest, SavepointStatus, Settings, Status, StopRequest, TaskManagerListed, TaskManagersAnswer,
-    Triggered, longest_lag, sum_of,
+    CheckpointStatus, Checkpoints, Config, Jars, JobView, Listed, Metric, NO_REASON, Overview, Pools,
+    Requirements, RunRequest, SavepointOutcome, SavepointStatus, Settings, Status, StopRequest,
+    TaskManagerListed, TaskManagersAnswer, Triggered, longest_lag, sum_of,
 };
 use crate::model::{JobId, JobState, TriggerId, VertexId};
+
+/// How often it is looked whether a savepoint is gone: its files are deleted one by one, on a store that may be far away.
+const DISPOSAL_LOOKED_AT_EVERY: Duration = Duration::from_millis(500);
 
 impl FlinkClient {
     /// `GET /config`: the first call, so what cannot be read is not Flink.
@@ -176,6 +179,27 @@ impl FlinkClient {
     /// `GET /jobs/:id/checkpoints`: up to 3 s old.
     pub(crate) async fn checkpoints(&self, job: JobId, until: Instant) -> Result<Checkpoints, FlinkError> {
         self.get(&format!("/jobs/{job}/checkpoints"), until).await?.read()
+    }
+
+    /// `POST /savepoint-disposal`, and how it ends, as far as that is told in time.
+    pub(crate) async fn dispose(&self, savepoint: &str, until: Instant) -> Result<(), FlinkError> {
+        let body = serde_json::json!({ "savepoint-path": savepoint }).to_string().into_bytes();
+        let triggered: Triggered =
+            self.change(Method::POST, "/savepoint-disposal", body, until).await?.read()?;
+        let path = format!("/savepoint-disposal/{}", encoded(&triggered.request_id));
+        loop {
+            let answer = self.get(&path, until).await?;
+            match answer.read::<SavepointStatus>()?.outcome() {
+                SavepointOutcome::UnderWay if Instant::now() + DISPOSAL_LOOKED_AT_EVERY < until => {
+                    sleep(DISPOSAL_LOOKED_AT_EVERY).await;
+                }
+                SavepointOutcome::Failed(what, _) if what != NO_REASON => {
+                    return Err(answer.says(what));
+                }
+                // What has gone well says nothing.
+                _ => return Ok(()),
+            }
+        }
     }
 
     /// `GET /jars`.

@@ -51,6 +51,9 @@ struct Inner {
     freshness: Mutex<Freshness>,
     /// What is to be open before anything is changed.
     gate: Gate,
+    /// What answers in place of a server.
+    #[cfg(test)]
+    played: Option<played::Played>,
 }
 
 impl FlinkClient {
@@ -84,6 +87,8 @@ impl FlinkClient {
                 clock: DefaultClock::default(),
                 freshness: Mutex::new(Freshness::default()),
                 gate,
+                #[cfg(test)]
+                played: None,
             }),
         })
     }
@@ -107,6 +112,11 @@ impl FlinkClient {
     /// Asks for something, and once or twice more when that is likely to help and there is time for it.
     pub(super) async fn get(&self, path: &str, until: Instant) -> Result<Body, FlinkError> {
         let started = Instant::now();
+        // The pauses before a retry are on a real clock.
+        #[cfg(test)]
+        if self.inner.played.is_some() {
+            return self.send(Method::GET, path, None, started, until).await;
+        }
         let mut pause = RETRY_PAUSE;
         for _ in 0..RETRIES {
             match self.send(Method::GET, path, None, started, until).await {
@@ -155,6 +165,10 @@ impl FlinkClient {
         let after = deadline.saturating_duration_since(started);
         let has_certificate = self.inner.connection.has_certificate();
         let sent = Sent { asked, after, has_certificate };
+        #[cfg(test)]
+        if let Some(with) = &self.inner.played {
+            return played::answer(with, sent, &method, body.as_deref()).await;
+        }
         if !self.admitted(deadline).await {
             return Err(sent.timed_out());
         }
@@ -216,6 +230,11 @@ impl Body {
             .map_err(|error| fault::unreadable(self.asked.clone(), &self.bytes, &error.to_string()))
     }
 
+    /// An answer that says that something has not come about.
+    pub(super) fn says(&self, what: String) -> FlinkError {
+        FlinkError::NotUnderstood { asked: self.asked.clone(), what }
+    }
+
     /// What it says, where anything else than that is not Flink.
     pub(super) fn read_first<'a, T: Answer<'a>>(&'a self) -> Result<T, FlinkError> {
         T::read(&self.bytes)
@@ -241,5 +260,7 @@ async fn read(sent: Sent, mut response: Response) -> Result<Body, FlinkError> {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod played;
 #[cfg(test)]
 mod tests;

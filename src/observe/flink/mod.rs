@@ -24,6 +24,8 @@ mod wire;
 
 pub use checkup::{Checkpoints, Checkup, JobCheckup};
 pub use client::FlinkClient;
+#[cfg(test)]
+pub(crate) use client::played;
 pub use error::{Asked, FlinkError, Refusal};
 pub use findings::{OtherWays, findings};
 pub use poll::Poller;

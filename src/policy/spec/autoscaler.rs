@@ -189,6 +189,21 @@ pub struct SavepointSpec {
     /// The form of the savepoints.
     #[serde(default)]
     pub format: SavepointFormat,
+    /// How many of the savepoints that Tidegate has had taken are kept, 2 unless told otherwise: the one that the job was last started
+    /// from, and the one before, for a person who finds a fault late. After each rescale the older ones are disposed of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub keep: Option<u32>,
+}
+
+/// Savepoints that are kept where nobody says how many.
+const SAVEPOINTS_KEPT: u32 = 2;
+
+impl SavepointSpec {
+    /// How many savepoints are kept; at least the one that the job was last started from.
+    pub fn kept(&self) -> usize {
+        usize::try_from(self.keep.unwrap_or(SAVEPOINTS_KEPT).max(1)).unwrap_or(usize::MAX)
+    }
 }
 
 /// The form of a savepoint, in Flink's words.

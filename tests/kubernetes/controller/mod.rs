@@ -1,5 +1,6 @@
 //! `tidegate run --kubernetes` before a real API server and simulated jobs.
 
+mod attempts;
 pub mod bed;
 mod conflicts;
 mod fleet;

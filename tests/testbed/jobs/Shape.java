@@ -66,9 +66,10 @@ final class Shape {
         return own(stage, input.keyBy(event -> event.key).process(new Window(millis)));
     }
 
+    /** {@code --STAGE.counts FOLDER}: where it writes down what it has counted. */
     void sink(String stage, DataStream<Event> input) {
         // Not FORWARD: with vertices of different parallelism that edge is broken before Flink 2.3 (FLINK-33123).
-        own(stage, input.rebalance().process(new Discard(cost(stage, "none"))));
+        own(stage, input.rebalance().process(new Discard(cost(stage, "none"), arguments.text(stage + ".counts", null))));
     }
 
     void run() throws Exception {

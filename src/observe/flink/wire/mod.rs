@@ -27,7 +27,9 @@ pub(crate) use metrics::{Metric, longest_lag, sum_of};
 pub(crate) use number::Number;
 pub(crate) use pools::Pools;
 pub(crate) use requirements::Requirements;
-pub(crate) use savepoint::{Checkpoints, Jars, RunRequest, SavepointOutcome, SavepointStatus, StopRequest};
+pub(crate) use savepoint::{
+    Checkpoints, Jars, NO_REASON, RunRequest, SavepointOutcome, SavepointStatus, StopRequest,
+};
 pub(crate) use taskmanagers::{TaskManagerListed, TaskManagers, TaskManagersAnswer};
 
 use crate::model::{GraphError, VertexId};

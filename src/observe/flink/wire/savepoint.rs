@@ -2,6 +2,7 @@
 //! `/jobs/:id/checkpoints`, `/jars`, `/jars/:id/run`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -60,6 +61,9 @@ pub(crate) enum SavepointOutcome {
     Failed(String, Option<String>),
 }
 
+/// A JobManager's clock may be behind ours by so much. Within that the last savepoint is the one that was asked for.
+const CLOCKS_DIFFER: Duration = Duration::from_mins(5);
+
 /// What Flink says before the path where the job failed after its savepoint (`StopWithSavepointStoppingException`).
 const CREATED_AT: &str = "A savepoint has been created at: ";
 
@@ -73,17 +77,20 @@ impl SavepointStatus {
                     cause.stack_trace.split_once(CREATED_AT).and_then(|(_, rest)| rest.split(',').next());
                 SavepointOutcome::Failed(innermost(&cause.stack_trace), created.map(str::to_owned))
             }
-            Some(_) | None => SavepointOutcome::Failed("no reason given".to_owned(), None),
+            Some(_) | None => SavepointOutcome::Failed(NO_REASON.to_owned(), None),
         }
     }
 }
+
+/// Where Flink gives none.
+pub(crate) const NO_REASON: &str = "no reason given";
 
 /// The last cause of a Java stack trace: those before it only wrap it.
 fn innermost(trace: &str) -> String {
     let mut causes = trace.lines().filter_map(|line| line.trim_start().strip_prefix("Caused by: "));
     let line = causes.next_back().or_else(|| trace.lines().next()).unwrap_or_default();
     let line: String = line.chars().take(300).collect();
-    if line.trim().is_empty() { "no reason given".to_owned() } else { line.trim().to_owned() }
+    if line.trim().is_empty() { NO_REASON.to_owned() } else { line.trim().to_owned() }
 }
 
 /// `GET /jobs/:id/checkpoints`, as far as it matters.
@@ -95,8 +102,14 @@ pub(crate) struct Checkpoints {
 
 #[derive(Debug, Default, Deserialize)]
 struct Latest {
+    completed: Option<Completed>,
     savepoint: Option<Savepoint>,
     restored: Option<RawRestored>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Completed {
+    trigger_timestamp: i64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -113,12 +126,15 @@ struct RawRestored {
 }
 
 impl Checkpoints {
-    /// The newest savepoint that is complete and was begun at or after `since`, by the JobManager's clock.
-    pub(crate) fn savepoint_since(&self, since: Timestamp) -> Option<String> {
-        let savepoint = self.latest.savepoint.as_ref()?;
-        let is_meant =
-            savepoint.status == "COMPLETED" && Timestamp::from_millis(savepoint.trigger_timestamp) >= since;
-        savepoint.external_path.clone().filter(|_| is_meant)
+    /// The savepoint that a job that has ended was stopped with, asked for at `since` by our clock: the last of all that it has made,
+    /// as no checkpoint follows it.
+    pub(crate) fn last_savepoint(&self, since: Timestamp) -> Option<String> {
+        let Latest { completed, savepoint, .. } = &self.latest;
+        let savepoint = savepoint.as_ref().filter(|savepoint| savepoint.status == "COMPLETED")?;
+        let is_last =
+            completed.as_ref().is_none_or(|last| last.trigger_timestamp <= savepoint.trigger_timestamp);
+        let is_meant = Timestamp::from_millis(savepoint.trigger_timestamp) >= since - CLOCKS_DIFFER;
+        savepoint.external_path.clone().filter(|_| is_last && is_meant)
     }
 
     /// What the job was last restored from.
@@ -213,17 +229,27 @@ mod tests {
 
     #[test]
     fn a_savepoint_of_before_is_not_meant() {
-        let checkpoints = r#"{"counts":{},"latest":{"completed":null,"savepoint":{"status":"COMPLETED","trigger_timestamp":100,
-            "external_path":"file:/s/1"},"restored":{"id":1,"restore_timestamp":5,"is_savepoint":true,"external_path":"file:/s/0"}}}"#;
-        let read = || serde_json::from_str::<Checkpoints>(checkpoints).expect("checkpoints");
-        for (since, found) in [(100, Some("file:/s/1")), (101, None)] {
-            assert_eq!(
-                read().savepoint_since(Timestamp::from_millis(since)).as_deref(),
-                found,
-                "since {since}"
-            );
+        let checkpoints = |completed: &str| {
+            format!(
+                r#"{{"counts":{{}},"latest":{{"completed":{completed},"savepoint":{{"status":"COMPLETED","trigger_timestamp":100,
+                "external_path":"file:/s/1"}},"restored":{{"id":1,"restore_timestamp":5,"is_savepoint":true,"external_path":"file:/s/0"}}}}}}"#
+            )
+        };
+        let read =
+            |completed| serde_json::from_str::<Checkpoints>(&checkpoints(completed)).expect("checkpoints");
+        let (ours, skew) = (Some("file:/s/1"), 300_000);
+        for (completed, since, found) in [
+            ("null", 100, ours),
+            ("null", 100 + skew, ours),
+            ("null", 101 + skew, None),
+            (r#"{"trigger_timestamp":99}"#, 100, ours),
+            // Somebody took it while the job ran on.
+            (r#"{"trigger_timestamp":101}"#, 100, None),
+        ] {
+            let last = read(completed).last_savepoint(Timestamp::from_millis(since));
+            assert_eq!(last.as_deref(), found, "{completed} since {since}");
         }
         let restored = Restored { path: "file:/s/0".to_owned(), is_savepoint: true };
-        assert_eq!(read().restored(), Some(restored));
+        assert_eq!(read("null").restored(), Some(restored));
     }
 }

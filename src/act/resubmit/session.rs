@@ -1,0 +1,614 @@
+//! A session cluster, as far as it goes for stopping jobs with savepoints and running them again: no records flow, and time is its
+//! own. It answers Flink's REST paths as Flink does, with the faults of a seed, and notes whatever must never happen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+
+use super::faults::{Dice, Faults, RunFault, Somebody, StopFault};
+use crate::model::{JobId, JobState, TriggerId, VertexId};
+use crate::observe::flink::played::Reply;
+
+/// What `/jobs/:id` and `/jobs/:id/checkpoints` say is up to this old (`web.refresh-interval`).
+const CACHED_MS: u64 = 3_000;
+/// A client waits this long for an answer.
+pub(super) const TIMEOUT_MS: u64 = 10_000;
+/// What has ended is told of for this long (`rest.async.store-duration`).
+const OPERATION_KEPT_MS: u64 = 300_000;
+/// A job that does not get its slots fails after this long (`slot.request.timeout`).
+const SLOTS_WITHIN_MS: u64 = 300_000;
+
+pub(super) const NAME: &str = "orders";
+pub(super) const JAR: &str = "orders.jar";
+
+/// A run of the job.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) id: JobId,
+    pub(super) sizes: BTreeMap<VertexId, u32>,
+    pub(super) state: JobState,
+    /// When it changes its state by itself, and to what.
+    next: Option<(u64, JobState)>,
+    started: u64,
+    /// When all of it last began to run, and what had been worked off by then, in milliseconds of work.
+    up: Option<u64>,
+    done: u64,
+    restored: Option<String>,
+    /// Whether it never gets beyond restarting.
+    never_up: bool,
+    savepoint: Option<(u64, String)>,
+    pub(super) is_ours: bool,
+}
+
+impl Run {
+    fn work(&self, now: u64) -> u64 {
+        self.done + self.up.map_or(0, |since| now - since)
+    }
+
+    fn rest(&mut self, now: u64) {
+        self.done = self.work(now);
+        self.up = None;
+    }
+
+    fn end(&mut self, state: JobState, now: u64) {
+        self.rest(now);
+        (self.state, self.next) = (state, None);
+    }
+
+    fn starts(&mut self, at: u64) {
+        (self.state, self.next) = (JobState::Created, Some((at, JobState::Running)));
+    }
+}
+
+/// A stop with a savepoint.
+#[derive(Clone, Debug)]
+struct Operation {
+    job: JobId,
+    ends: u64,
+    result: Option<Result<String, String>>,
+}
+
+/// The cluster; times are milliseconds since the start.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) now: u64,
+    pub(super) faults: Faults,
+    dice: Dice,
+    pub(super) runs: Vec<Run>,
+    operations: BTreeMap<TriggerId, Operation>,
+    /// Savepoints by path: how much had been worked off.
+    savepoints: BTreeMap<String, u64>,
+    has_jar: bool,
+    /// When the JobManager is back, where it is away.
+    away_until: Option<u64>,
+    cache: BTreeMap<String, (u64, Value)>,
+    /// Requests that are worked on later: when, method, path, body.
+    waiting: Vec<(u64, String, String, Vec<u8>)>,
+    /// The ids that runs were taken under by this cluster, which takes each once.
+    taken: BTreeSet<JobId>,
+    tries: BTreeMap<JobId, u32>,
+    /// The size that is asked for: what fails there is `new_size`.
+    pub(super) new_sizes: BTreeMap<VertexId, u32>,
+    pub(super) has_somebody_acted: bool,
+    pub(super) has_lost_jobs: bool,
+    pub(super) longest_away: u64,
+    /// Whether a JobManager has gone that knew how a stop had ended.
+    pub(super) has_lost_a_stop: bool,
+    /// What must never happen and did.
+    pub(super) wrong: Vec<String>,
+    pub(super) diary: Vec<String>,
+    /// When the one who looks after the job is cut off: before or after the request of this number is worked on.
+    pub(super) crash_at: Option<(u64, bool)>,
+    requests: u64,
+}
+
+impl Session {
+    /// One run of the job, that runs.
+    pub(super) fn new(
+        seed: u64,
+        job: JobId,
+        sizes: BTreeMap<VertexId, u32>,
+        new_sizes: BTreeMap<VertexId, u32>,
+    ) -> Self {
+        let mut dice = Dice::new(seed);
+        let faults = Faults::draw(&mut dice);
+        let run = Run {
+            id: job,
+            sizes,
+            state: JobState::Running,
+            next: None,
+            started: 0,
+            up: Some(0),
+            done: 0,
+            restored: None,
+            never_up: false,
+            savepoint: None,
+            is_ours: true,
+        };
+        Self {
+            now: 0,
+            faults,
+            dice,
+            runs: vec![run],
+            operations: BTreeMap::new(),
+            savepoints: BTreeMap::new(),
+            has_jar: true,
+            away_until: None,
+            cache: BTreeMap::new(),
+            waiting: Vec::new(),
+            taken: [job].into(),
+            tries: BTreeMap::new(),
+            new_sizes,
+            has_somebody_acted: false,
+            has_lost_jobs: false,
+            longest_away: 0,
+            has_lost_a_stop: false,
+            wrong: Vec::new(),
+            diary: Vec::new(),
+            crash_at: None,
+            requests: 0,
+        }
+    }
+
+    /// The runs that have not ended.
+    pub(super) fn alive(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| !run.state.is_terminal())
+    }
+
+    /// Lets time pass.
+    pub(super) fn advance(&mut self, millis: u64) {
+        let until = self.now + millis;
+        while let Some(next) = self.next_event().filter(|at| *at <= until) {
+            self.now = self.now.max(next);
+            self.happen();
+        }
+        self.now = until;
+    }
+
+    fn next_event(&self) -> Option<u64> {
+        let runs = if self.away_until.is_none() { &self.runs[..] } else { &[] };
+        let runs = runs.iter().filter_map(|run| run.next.map(|(at, _)| at));
+        let operations = self.operations.values().filter(|op| op.result.is_none()).map(|op| op.ends);
+        let operations = operations.filter(|_| self.away_until.is_none());
+        let waiting = self.waiting.iter().map(|(at, ..)| *at);
+        let somebody = self.faults.somebody.last().map(|(at, _)| *at);
+        runs.chain(operations).chain(waiting).chain(somebody).chain(self.away_until).min()
+    }
+
+    fn note(&mut self, what: impl Into<String>) {
+        let now = self.now;
+        self.diary.push(format!("{:>9.3} {}", now as f64 / 1e3, what.into()));
+    }
+
+    fn happen(&mut self) {
+        let now = self.now;
+        if self.away_until.is_some_and(|until| until <= now) {
+            self.away_until = None;
+            self.note("the JobManager is back");
+        }
+        if let Some(&(at, what)) = self.faults.somebody.last()
+            && at <= now
+        {
+            self.faults.somebody.pop();
+            self.act(what);
+        }
+        if let Some(index) = self.waiting.iter().position(|(at, ..)| *at <= now) {
+            let (_, method, path, body) = self.waiting.remove(index);
+            if self.away_until.is_none() {
+                self.note(format!("late: {method} {path}"));
+                self.route(&method, &path, &body, true);
+            }
+        }
+        if self.away_until.is_none() {
+            self.stops_end();
+            self.runs_go_on();
+        }
+    }
+
+    fn runs_go_on(&mut self) {
+        let (now, start_takes) = (self.now, self.faults.start_takes);
+        for run in &mut self.runs {
+            let Some((at, state)) = run.next.filter(|(at, _)| *at <= now) else { continue };
+            run.next = None;
+            match state {
+                JobState::Running if run.never_up => {
+                    run.state = JobState::Restarting;
+                    run.next = Some((at + start_takes.max(1_000), JobState::Running));
+                }
+                JobState::Running => (run.state, run.up) = (state, Some(now)),
+                state => run.end(state, now),
+            }
+        }
+    }
+
+    fn stops_end(&mut self) {
+        let now = self.now;
+        let due = self.operations.iter().filter(|(_, op)| op.result.is_none() && op.ends <= now);
+        let due: Vec<_> = due.map(|(trigger, op)| (*trigger, op.job)).collect();
+        for (trigger, job) in due {
+            let result = self.stop_ends(trigger, job);
+            self.note(format!("stop of {job}: {result:?}"));
+            if let Some(operation) = self.operations.get_mut(&trigger) {
+                operation.result = Some(result);
+            }
+        }
+    }
+
+    fn stop_ends(&mut self, trigger: TriggerId, job: JobId) -> Result<String, String> {
+        let (now, fault, start_takes, skew) =
+            (self.now, self.faults.stop, self.faults.start_takes, self.faults.skew);
+        let run = self.runs.iter_mut().find(|run| run.id == job);
+        let Some(run) = run.filter(|run| run.state == JobState::Running) else {
+            return Err("Not all required tasks are currently running".to_owned());
+        };
+        match fault {
+            StopFault::CannotWrite => return Err("java.io.IOException: mkdirs failed".to_owned()),
+            StopFault::TimesOut => return Err("Checkpoint expired before completing".to_owned()),
+            _ => {}
+        }
+        let path = format!("file:/s/savepoint-{trigger}-{now}");
+        let work = run.work(now);
+        let at = u64::try_from(i64::try_from(now).unwrap_or(0) + skew + 1_000_000_000).unwrap_or(0);
+        run.savepoint = Some((at, path.clone()));
+        self.savepoints.insert(path.clone(), work);
+        let failed = |path: &str| {
+            format!(
+                "org.apache.flink.StopWithSavepointStoppingException: A savepoint has been created at: {path}, but the \
+                 corresponding job failed during stopping"
+            )
+        };
+        match fault {
+            StopFault::FailsFinishing => {
+                run.end(JobState::Restarting, now);
+                run.next = Some((now + start_takes, JobState::Running));
+                Err(failed(&path))
+            }
+            StopFault::FailsForGood => {
+                run.end(JobState::Failed, now);
+                Err(failed(&path))
+            }
+            _ => {
+                // Its result is told before all of its tasks have finished.
+                run.rest(now);
+                run.next = Some((now + 700, JobState::Finished));
+                Ok(path)
+            }
+        }
+    }
+
+    fn act(&mut self, what: Somebody) {
+        let now = self.now;
+        self.note(format!("somebody: {what:?}"));
+        match what {
+            Somebody::TakesTheJar => self.has_jar = false,
+            Somebody::KillsTheJobManager { lasts, keeps_jobs } => self.kill(lasts, keeps_jobs),
+            _ if self.away_until.is_some() => {}
+            Somebody::Cancels | Somebody::Replaces => {
+                let alive: Vec<_> = self.alive().map(|run| run.id).collect();
+                for run in self.runs.iter_mut().filter(|run| alive.contains(&run.id)) {
+                    run.end(JobState::Canceled, now);
+                }
+                self.has_somebody_acted |= !alive.is_empty();
+                if what == Somebody::Replaces {
+                    self.run_of_somebody();
+                }
+            }
+            Somebody::Helps => {
+                if self.alive().next().is_none() {
+                    self.run_of_somebody();
+                }
+            }
+        }
+    }
+
+    fn run_of_somebody(&mut self) {
+        self.has_somebody_acted = true;
+        let id = JobId::from_bits(0xffff_0000 + u128::from(self.now));
+        let done = self.runs.iter().map(|run| run.work(self.now)).max().unwrap_or(0);
+        self.runs.push(Run {
+            id,
+            sizes: self.new_sizes.clone(),
+            state: JobState::Running,
+            next: None,
+            started: self.now,
+            up: Some(self.now),
+            done,
+            restored: None,
+            never_up: false,
+            savepoint: None,
+            is_ours: false,
+        });
+    }
+
+    fn kill(&mut self, lasts: u64, keeps_jobs: bool) {
+        let (now, start_takes) = (self.now, self.faults.start_takes);
+        self.away_until = Some(now + lasts);
+        self.longest_away = self.longest_away.max(lasts);
+        self.has_lost_a_stop |=
+            self.operations.values().any(|op| op.result.as_ref().is_some_and(Result::is_ok));
+        self.operations.clear();
+        self.cache.clear();
+        // What was on its way to it is gone.
+        self.waiting.clear();
+        if keeps_jobs {
+            // What has ended is not known any more; what has not starts again from its last checkpoint.
+            for run in &mut self.runs {
+                run.rest(now);
+                if !run.state.is_terminal() && !matches!(run.next, Some((_, JobState::Finished))) {
+                    run.starts(now + lasts + start_takes);
+                }
+            }
+            for run in self.runs.extract_if(.., |run| matches!(run.next, Some((_, JobState::Finished)))) {
+                drop(run);
+            }
+            self.runs.retain(|run| !run.state.is_terminal());
+        } else {
+            let has_lost = self.alive().next().is_some();
+            self.has_lost_jobs |= has_lost;
+            self.runs.clear();
+            self.taken.clear();
+        }
+    }
+
+    /// Cuts off whoever asks, at the request that comes so many after this, before or after it is worked on.
+    pub(super) fn cut_off_in(&mut self, nth: u64, worked_on: bool) {
+        self.crash_at = Some((self.requests + nth, worked_on));
+    }
+
+    pub(super) fn lacks_the_jar(&self) -> bool {
+        !self.has_jar
+    }
+
+    /// What comes of a request.
+    pub(super) fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> Reply {
+        self.requests += 1;
+        let crash = self.crash_at.filter(|(at, _)| *at == self.requests);
+        if let Some((_, false)) = crash {
+            return Reply::Never;
+        }
+        let reply = self.reply(method, path, body, crash.is_none());
+        if crash.is_some() { Reply::Never } else { reply }
+    }
+
+    fn reply(&mut self, method: &str, path: &str, body: &[u8], may_be_late: bool) -> Reply {
+        let is_change = method != "GET";
+        if self.dice.percent(self.faults.lost) {
+            self.advance(TIMEOUT_MS);
+            return Reply::Nothing;
+        }
+        if self.away_until.is_some() {
+            return Reply::Status(503, json!({"errors": ["Service temporarily unavailable"]}).to_string());
+        }
+        if is_change && may_be_late && self.dice.percent(self.faults.late) {
+            let at = self.now + TIMEOUT_MS + self.dice.below(40_000);
+            self.waiting.push((at, method.to_owned(), path.to_owned(), body.to_vec()));
+            self.advance(TIMEOUT_MS);
+            return Reply::Nothing;
+        }
+        let (status, answer) = self.route(method, path, body, false);
+        if is_change {
+            self.note(format!("{method} {path}: {status}"));
+        }
+        if self.dice.percent(self.faults.lost) {
+            self.advance(TIMEOUT_MS);
+            return Reply::Nothing;
+        }
+        Reply::Status(status, answer.to_string())
+    }
+
+    fn route(&mut self, method: &str, target: &str, body: &[u8], is_late: bool) -> (u16, Value) {
+        let path = target.split('?').next().unwrap_or_default();
+        let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        let unknown =
+            || (404, json!({"errors": ["org.apache.flink.runtime.rest.NotFoundException: not found"]}));
+        match (method, &segments[..]) {
+            ("GET", ["jobs", "overview"]) => (
+                200,
+                json!({"jobs": self.runs.iter().map(|run| {
+                json!({"jid": run.id, "name": NAME, "state": run.state, "start-time": run.started})
+            }).collect::<Vec<_>>()}),
+            ),
+            ("GET", ["jobs", id, "status"]) => match self.run(id) {
+                Some(run) => (200, json!({"status": run.state})),
+                None => (
+                    500,
+                    json!({"errors": ["org.apache.flink.runtime.messages.FlinkJobNotFoundException: Could not find Flink job"]}),
+                ),
+            },
+            ("GET", ["jobs", id]) => self
+                .cached(path, |this| this.run(id).map(|run| run.details(this.now)))
+                .map_or_else(unknown, |v| (200, v)),
+            ("GET", ["jobs", id, "checkpoints"]) => self
+                .cached(path, |this| this.run(id).map(Run::checkpoints))
+                .map_or_else(unknown, |v| (200, v)),
+            ("PATCH", ["jobs", id]) => self.cancel(id),
+            ("POST", ["jobs", id, "stop"]) => self.stop(id, body),
+            ("GET", ["jobs", _, "savepoints", trigger]) => self.operation(trigger),
+            ("GET", ["jars"]) => {
+                let jar = json!({"id": "0_orders.jar", "name": JAR, "uploaded": 1});
+                (200, json!({"files": if self.has_jar { vec![jar] } else { Vec::new() }}))
+            }
+            ("POST", ["jars", _, "run"]) => self.run_jar(body, is_late),
+            _ => {
+                self.wrong.push(format!("a request that nobody knows: {method} {path}"));
+                unknown()
+            }
+        }
+    }
+
+    fn run(&self, id: &str) -> Option<&Run> {
+        self.runs.iter().find(|run| run.id.to_string() == id)
+    }
+
+    fn cached(&mut self, path: &str, look: impl Fn(&Self) -> Option<Value>) -> Option<Value> {
+        if let Some((at, value)) = self.cache.get(path)
+            && self.now < at + CACHED_MS
+        {
+            return Some(value.clone());
+        }
+        let value = look(self)?;
+        self.cache.insert(path.to_owned(), (self.now, value.clone()));
+        Some(value)
+    }
+
+    fn cancel(&mut self, id: &str) -> (u16, Value) {
+        let now = self.now;
+        match self.runs.iter_mut().find(|run| run.id.to_string() == id) {
+            Some(run) if run.state.is_terminal() => (409, json!({"errors": ["it has ended"]})),
+            Some(run) => {
+                run.rest(now);
+                (run.state, run.next) = (JobState::Cancelling, Some((now + 400, JobState::Canceled)));
+                (202, json!({}))
+            }
+            None => (404, json!({"errors": ["Could not find Flink job"]})),
+        }
+    }
+
+    fn stop(&mut self, id: &str, body: &[u8]) -> (u16, Value) {
+        let asked: Value = serde_json::from_slice(body).unwrap_or_default();
+        let trigger: TriggerId = asked["triggerId"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+        if self.faults.stop == StopFault::Refused {
+            return (400, json!({"errors": ["Config key [state.savepoints.dir] is not set"]}));
+        }
+        let job = id.parse().expect("a job's id");
+        let takes = if self.faults.stop == StopFault::TimesOut { 600_000 } else { self.faults.stop_takes };
+        let now = self.now;
+        self.operations
+            .retain(|_, operation| operation.result.is_none() || now < operation.ends + OPERATION_KEPT_MS);
+        if !self.operations.contains_key(&trigger) {
+            if self.operations.values().any(|other| other.job == job && other.result.is_none()) {
+                self.wrong.push(format!("{job} is being stopped already"));
+            }
+            self.operations.insert(trigger, Operation { job, ends: self.now + takes, result: None });
+        }
+        (202, json!({"request-id": trigger}))
+    }
+
+    fn operation(&self, trigger: &str) -> (u16, Value) {
+        let found = self.operations.iter().find(|(id, _)| id.to_string() == trigger).map(|(_, op)| op);
+        let kept = found.filter(|op| op.result.is_none() || self.now < op.ends + OPERATION_KEPT_MS);
+        match kept.map(|op| &op.result) {
+            None => (404, json!({"errors": ["There is no savepoint operation with that trigger id"]})),
+            Some(None) => (200, json!({"status": {"id": "IN_PROGRESS"}, "operation": null})),
+            Some(Some(Ok(path))) => {
+                (200, json!({"status": {"id": "COMPLETED"}, "operation": {"location": path}}))
+            }
+            Some(Some(Err(why))) => (
+                200,
+                json!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"class": "X", "stack-trace": why}}}),
+            ),
+        }
+    }
+
+    fn run_jar(&mut self, body: &[u8], is_late: bool) -> (u16, Value) {
+        let refused = |why: &str| {
+            (400, json!({"errors": [format!("Could not execute application.\nCaused by: {why}")]}))
+        };
+        let asked: Value = serde_json::from_slice(body).unwrap_or_default();
+        let id: JobId = asked["jobId"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+        let path = asked["savepointPath"].as_str().unwrap_or_default().to_owned();
+        let sizes = asked["flinkConfiguration"]["pipeline.jobvertex-parallelism-overrides"].as_str();
+        let sizes: BTreeMap<VertexId, u32> = sizes
+            .unwrap_or_default()
+            .split(',')
+            .filter_map(|pair| {
+                let (vertex, size) = pair.split_once(':')?;
+                Some((vertex.parse().ok()?, size.parse().ok()?))
+            })
+            .collect();
+        if !self.has_jar {
+            return (500, json!({"errors": ["Jar file 0_orders.jar does not exist"]}));
+        }
+        if !self.taken.insert(id) {
+            return refused("DuplicateJobSubmissionException: Job has already been submitted");
+        }
+        let fault = if sizes == self.new_sizes { self.faults.new_size } else { self.faults.old_size };
+        let tries = self.tries.entry(id).or_default();
+        *tries += 1;
+        if fault == RunFault::Refused || fault == RunFault::RefusedOnce && *tries == 1 {
+            self.taken.remove(&id);
+            return refused("IllegalStateException: not like this");
+        }
+        let Some(&work) = self.savepoints.get(&path) else {
+            self.wrong.push(format!("{id} is run from {path:?}, which is no savepoint"));
+            return refused("FileNotFoundException: Cannot find checkpoint or savepoint");
+        };
+        // What somebody has begun since it was asked for, nobody could know of.
+        let excused = is_late && self.alive().any(|other| !other.is_ours);
+        let beside = self.alive().next().map(|other| (other.id, other.state));
+        if let Some((other, state)) = beside.filter(|_| !excused) {
+            self.wrong.push(format!("{id} is run beside {other}, which is {state:?}"));
+        }
+        // What was worked off after the savepoint would be worked off again.
+        let most = self.runs.iter().map(|run| run.work(self.now)).max().unwrap_or(0);
+        if sizes == self.new_sizes && most > work && !excused {
+            self.wrong.push(format!("{id} begins at {work}, and {most} was worked off"));
+        }
+        self.starts(id, sizes, path, work, fault);
+        (200, json!({"jobid": id}))
+    }
+
+    fn starts(
+        &mut self,
+        id: JobId,
+        mut sizes: BTreeMap<VertexId, u32>,
+        path: String,
+        work: u64,
+        fault: RunFault,
+    ) {
+        let (now, takes) = (self.now, self.faults.start_takes);
+        if fault == RunFault::FewerSlots {
+            for size in sizes.values_mut() {
+                *size = (*size).min(2);
+            }
+        }
+        let next = match fault {
+            RunFault::Fails => (now + takes, JobState::Failed),
+            RunFault::NoSlots => (now + SLOTS_WITHIN_MS, JobState::Failed),
+            _ => (now + takes, JobState::Running),
+        };
+        self.runs.push(Run {
+            id,
+            sizes,
+            state: JobState::Created,
+            next: Some(next),
+            started: now,
+            up: None,
+            done: work,
+            restored: Some(path),
+            never_up: fault == RunFault::NeverUp,
+            savepoint: None,
+            is_ours: true,
+        });
+    }
+}
+
+impl Run {
+    fn details(&self, now: u64) -> Value {
+        let is_up = self.state == JobState::Running && self.up.is_some();
+        let vertex = |(id, size): (&VertexId, &u32)| {
+            json!({
+                "id": id, "name": "v", "maxParallelism": 128, "parallelism": size,
+                "tasks": {"RUNNING": if is_up { *size } else { 0 }},
+                "metrics": {
+                    "read-records": 0, "read-records-complete": true, "write-records": 0, "write-records-complete": true,
+                },
+            })
+        };
+        let nodes: Vec<_> = self.sizes.keys().map(|id| json!({"id": id})).collect();
+        json!({
+            "jid": self.id, "name": NAME, "state": self.state, "now": now, "timestamps": {"RUNNING": self.started},
+            "vertices": self.sizes.iter().map(vertex).collect::<Vec<_>>(),
+            "plan": {"nodes": nodes},
+        })
+    }
+
+    fn checkpoints(&self) -> Value {
+        let restored = self.restored.as_ref().filter(|_| self.state != JobState::Created);
+        let restored = restored.map(|path| json!({"is_savepoint": true, "external_path": path}));
+        let savepoint = self.savepoint.as_ref();
+        let savepoint = savepoint
+            .map(|(at, path)| json!({"status": "COMPLETED", "trigger_timestamp": at, "external_path": path}));
+        json!({"latest": {"savepoint": savepoint, "restored": restored, "completed": null}})
+    }
+}
