@@ -314,6 +314,8 @@ fn is_unknown(refusal: Refusal) -> bool {
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod run;
+#[cfg(test)]
 mod schedules;
 #[cfg(test)]
 mod session;

@@ -11,7 +11,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::faults::{Dice, RunFault, StopFault};
-use super::session::{JAR, NAME, Session};
+use super::run::NAME;
+use super::session::{JAR, Session};
 use super::{Program, step};
 use crate::model::{
     Attempt, Event, JobId, JobState, Observation, Parallelism, RescaleEnd, Resubmission, Stage, Timestamp,

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::faults::{Dice, Faults, RunFault, Somebody, StopFault};
+use super::run::{NAME, Run};
 use crate::model::{JobId, JobState, TriggerId, VertexId};
 use crate::observe::flink::played::Reply;
 
@@ -18,47 +19,7 @@ const OPERATION_KEPT_MS: u64 = 300_000;
 /// A job that does not get its slots fails after this long (`slot.request.timeout`).
 const SLOTS_WITHIN_MS: u64 = 300_000;
 
-pub(super) const NAME: &str = "orders";
 pub(super) const JAR: &str = "orders.jar";
-
-/// A run of the job.
-#[derive(Clone, Debug)]
-pub(super) struct Run {
-    pub(super) id: JobId,
-    pub(super) sizes: BTreeMap<VertexId, u32>,
-    pub(super) state: JobState,
-    /// When it changes its state by itself, and to what.
-    next: Option<(u64, JobState)>,
-    started: u64,
-    /// When all of it last began to run, and what had been worked off by then, in milliseconds of work.
-    up: Option<u64>,
-    done: u64,
-    restored: Option<String>,
-    /// Whether it never gets beyond restarting.
-    never_up: bool,
-    savepoint: Option<(u64, String)>,
-    pub(super) is_ours: bool,
-}
-
-impl Run {
-    fn work(&self, now: u64) -> u64 {
-        self.done + self.up.map_or(0, |since| now - since)
-    }
-
-    fn rest(&mut self, now: u64) {
-        self.done = self.work(now);
-        self.up = None;
-    }
-
-    fn end(&mut self, state: JobState, now: u64) {
-        self.rest(now);
-        (self.state, self.next) = (state, None);
-    }
-
-    fn starts(&mut self, at: u64) {
-        (self.state, self.next) = (JobState::Created, Some((at, JobState::Running)));
-    }
-}
 
 /// A stop with a savepoint.
 #[derive(Clone, Debug)]
@@ -580,35 +541,5 @@ impl Session {
             savepoint: None,
             is_ours: true,
         });
-    }
-}
-
-impl Run {
-    fn details(&self, now: u64) -> Value {
-        let is_up = self.state == JobState::Running && self.up.is_some();
-        let vertex = |(id, size): (&VertexId, &u32)| {
-            json!({
-                "id": id, "name": "v", "maxParallelism": 128, "parallelism": size,
-                "tasks": {"RUNNING": if is_up { *size } else { 0 }},
-                "metrics": {
-                    "read-records": 0, "read-records-complete": true, "write-records": 0, "write-records-complete": true,
-                },
-            })
-        };
-        let nodes: Vec<_> = self.sizes.keys().map(|id| json!({"id": id})).collect();
-        json!({
-            "jid": self.id, "name": NAME, "state": self.state, "now": now, "timestamps": {"RUNNING": self.started},
-            "vertices": self.sizes.iter().map(vertex).collect::<Vec<_>>(),
-            "plan": {"nodes": nodes},
-        })
-    }
-
-    fn checkpoints(&self) -> Value {
-        let restored = self.restored.as_ref().filter(|_| self.state != JobState::Created);
-        let restored = restored.map(|path| json!({"is_savepoint": true, "external_path": path}));
-        let savepoint = self.savepoint.as_ref();
-        let savepoint = savepoint
-            .map(|(at, path)| json!({"status": "COMPLETED", "trigger_timestamp": at, "external_path": path}));
-        json!({"latest": {"savepoint": savepoint, "restored": restored, "completed": null}})
     }
 }

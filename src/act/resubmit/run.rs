@@ -1,0 +1,77 @@
+//! One run of the job in the simulated session: how it goes on, and what Flink says of it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::model::{JobId, JobState, VertexId};
+
+/// The job's name, under which it is found.
+pub(super) const NAME: &str = "orders";
+
+/// A run of the job.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) id: JobId,
+    pub(super) sizes: BTreeMap<VertexId, u32>,
+    pub(super) state: JobState,
+    /// When it changes its state by itself, and to what.
+    pub(super) next: Option<(u64, JobState)>,
+    pub(super) started: u64,
+    /// When all of it last began to run, and what had been worked off by then, in milliseconds of work.
+    pub(super) up: Option<u64>,
+    pub(super) done: u64,
+    pub(super) restored: Option<String>,
+    /// Whether it never gets beyond restarting.
+    pub(super) never_up: bool,
+    pub(super) savepoint: Option<(u64, String)>,
+    pub(super) is_ours: bool,
+}
+
+impl Run {
+    pub(super) fn work(&self, now: u64) -> u64 {
+        self.done + self.up.map_or(0, |since| now - since)
+    }
+
+    pub(super) fn rest(&mut self, now: u64) {
+        self.done = self.work(now);
+        self.up = None;
+    }
+
+    pub(super) fn end(&mut self, state: JobState, now: u64) {
+        self.rest(now);
+        (self.state, self.next) = (state, None);
+    }
+
+    pub(super) fn starts(&mut self, at: u64) {
+        (self.state, self.next) = (JobState::Created, Some((at, JobState::Running)));
+    }
+
+    pub(super) fn details(&self, now: u64) -> Value {
+        let is_up = self.state == JobState::Running && self.up.is_some();
+        let vertex = |(id, size): (&VertexId, &u32)| {
+            json!({
+                "id": id, "name": "v", "maxParallelism": 128, "parallelism": size,
+                "tasks": {"RUNNING": if is_up { *size } else { 0 }},
+                "metrics": {
+                    "read-records": 0, "read-records-complete": true, "write-records": 0, "write-records-complete": true,
+                },
+            })
+        };
+        let nodes: Vec<_> = self.sizes.keys().map(|id| json!({"id": id})).collect();
+        json!({
+            "jid": self.id, "name": NAME, "state": self.state, "now": now, "timestamps": {"RUNNING": self.started},
+            "vertices": self.sizes.iter().map(vertex).collect::<Vec<_>>(),
+            "plan": {"nodes": nodes},
+        })
+    }
+
+    pub(super) fn checkpoints(&self) -> Value {
+        let restored = self.restored.as_ref().filter(|_| self.state != JobState::Created);
+        let restored = restored.map(|path| json!({"is_savepoint": true, "external_path": path}));
+        let savepoint = self.savepoint.as_ref();
+        let savepoint = savepoint
+            .map(|(at, path)| json!({"status": "COMPLETED", "trigger_timestamp": at, "external_path": path}));
+        json!({"latest": {"savepoint": savepoint, "restored": restored, "completed": null}})
+    }
+}
