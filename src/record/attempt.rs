@@ -280,7 +280,7 @@ mod tests {
             (&before, "r", Stable, 3, 3, None),
         ] {
             let mut attempt = attempt(&Job::chain(&[(1, 0.0), (3, 0.004)]));
-            let since = START - Duration::from_secs(60);
+            let since = START - Duration::from_mins(1);
             attempt.upgrade = Some(Upgrade::new(change.clone(), Some(since), START));
             let mut snapshot = Job::chain(&[(1, 0.0), (size, 0.004)]).snapshot;
             let now = START + Duration::from_secs(90);

@@ -207,27 +207,6 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
             ),
             "spec.flink.job: Invalid value: a job that is run again from a savepoint gets another id",
         ),
-        (autoscaler("mechanism: Operator"), "spec.mechanism: Invalid value: Operator needs spec.operator"),
-        (
-            autoscaler("operator: {apiVersion: apps/v1, kind: Deployment, name: x}"),
-            "spec.operator.apiVersion: Invalid value: \"apps/v1\"",
-        ),
-        (
-            autoscaler(&OTHER_OPERATOR.replace("a.example.com/v1", "coordination.k8s.io/v1")),
-            "spec.operator.apiVersion: Invalid value: that is no operator's own group",
-        ),
-        (
-            autoscaler("operator: {apiVersion: flink.k8s.io/v1beta1, kind: FlinkApplication, name: x}"),
-            "spec.operator: Invalid value: fields say where parallelism and state are",
-        ),
-        (autoscaler(&OTHER_OPERATOR.replace("spec.pods", "metadata.name")), "spec.operator.fields.replicas"),
-        (autoscaler(&OTHER_OPERATOR.replace("['True']", "[]")), "spec.operator.fields.stable"),
-        (
-            autoscaler(
-                "savepoint: {jar: a.jar}\n  operator: {apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: x}",
-            ),
-            "savepoint and operator exclude each other",
-        ),
         (autoscaler("workload: {kind: Deployment, name: x}"), "spec.workload.apiVersion: Required value"),
         (policy("rules: []"), "spec.rules"),
         (policy("rules: [{}]"), "spec.rules[0]"),
@@ -281,12 +260,48 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
         (policy("limits: {quota: {cpu: lots}}"), "spec.limits.quota.cpu"),
         (policy("behavior: {scaleUp: {tolerance: -1}}"), "spec.behavior.scaleUp.tolerance"),
     ] {
-        ensure!(as_file(&text).is_some(), "a file may hold\n{text}");
-        let refused = match namespace.apply(&text).await {
-            Ok(answer) => anyhow::bail!("{answer} for\n{text}"),
-            Err(refused) => format!("{refused:#}"),
-        };
-        ensure!(refused.contains(said), "{refused}\ndoes not say {said:?} of\n{text}");
+        is_refused(&namespace, &text, said).await?;
+    }
+    Ok(())
+}
+
+async fn is_refused(namespace: &Namespace, text: &str, said: &str) -> Result<()> {
+    ensure!(as_file(text).is_some(), "a file may hold\n{text}");
+    let refused = match namespace.apply(text).await {
+        Ok(answer) => anyhow::bail!("{answer} for\n{text}"),
+        Err(refused) => format!("{refused:#}"),
+    };
+    ensure!(refused.contains(said), "{refused}\ndoes not say {said:?} of\n{text}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn refuses_what_is_no_operators_or_is_not_said_to_the_end() -> Result<()> {
+    let namespace = namespace().await?;
+    for (text, said) in [
+        (autoscaler("mechanism: Operator"), "spec.mechanism: Invalid value: Operator needs spec.operator"),
+        (
+            autoscaler("operator: {apiVersion: apps/v1, kind: Deployment, name: x}"),
+            "spec.operator.apiVersion: Invalid value: \"apps/v1\"",
+        ),
+        (
+            autoscaler(&OTHER_OPERATOR.replace("a.example.com/v1", "coordination.k8s.io/v1")),
+            "spec.operator.apiVersion: Invalid value: that is no operator's own group",
+        ),
+        (
+            autoscaler("operator: {apiVersion: flink.k8s.io/v1beta1, kind: FlinkApplication, name: x}"),
+            "spec.operator: Invalid value: fields say where parallelism and state are",
+        ),
+        (autoscaler(&OTHER_OPERATOR.replace("spec.pods", "metadata.name")), "spec.operator.fields.replicas"),
+        (autoscaler(&OTHER_OPERATOR.replace("['True']", "[]")), "spec.operator.fields.stable"),
+        (
+            autoscaler(
+                "savepoint: {jar: a.jar}\n  operator: {apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: x}",
+            ),
+            "savepoint and operator exclude each other",
+        ),
+    ] {
+        is_refused(&namespace, &text, said).await?;
     }
     Ok(())
 }

@@ -139,9 +139,10 @@ fn says_what_an_hpa_would_say() {
         told.decision.limits = vec![Limit { vertex, by, before, after }];
         told
     };
-    for (told, expected) in vec![
-        (Told::of(&well(), policy()), "+ReadyForNewScale +ValidMetricFound -DesiredWithinRange"),
-        (Told::of(&short(), policy()), "+SucceededRescale +ValidMetricFound -DesiredWithinRange"),
+    let ready = |told: Told| condition(&told.status(), ConditionType::Ready);
+    for (found, expected) in [
+        (ready(Told::of(&well(), policy())), "+ReadyForNewScale +ValidMetricFound -DesiredWithinRange"),
+        (ready(Told::of(&short(), policy())), "+SucceededRescale +ValidMetricFound -DesiredWithinRange"),
         (
             Told::of(&short(), policy()).outcome(Outcome::Recommended),
             "+Recommended +ValidMetricFound -DesiredWithinRange",
@@ -154,20 +155,23 @@ fn says_what_an_hpa_would_say() {
             Told::of(&short(), Policy { rivals: vec![conflict], ..policy() }),
             "-Conflict +ValidMetricFound -DesiredWithinRange",
         ),
-        (Told::unobserved(vec![missed(MissedWhy::Unreachable)]), "-FailedGetScale -Unreachable none"),
-        (Told::unobserved(vec![missed(MissedWhy::NoSuchJob)]), "-FailedGetScale -NoSuchJob none"),
-        (Told::unobserved(vec![Hold::Paused]), "none -ScalingDisabled none"),
-        (Told::unobserved(vec![Hold::WarmingUp { samples: 0, needed: 1 }]), "none ?WarmingUp none"),
-        (held(Hold::Cooldown { until: START }), "-Cooldown +ValidMetricFound -DesiredWithinRange"),
+        (ready(Told::unobserved(vec![missed(MissedWhy::Unreachable)])), "-FailedGetScale -Unreachable none"),
+        (ready(Told::unobserved(vec![missed(MissedWhy::NoSuchJob)])), "-FailedGetScale -NoSuchJob none"),
+        (ready(Told::unobserved(vec![Hold::Paused])), "none -ScalingDisabled none"),
+        (ready(Told::unobserved(vec![Hold::WarmingUp { samples: 0, needed: 1 }])), "none ?WarmingUp none"),
+        (ready(held(Hold::Cooldown { until: START })), "-Cooldown +ValidMetricFound -DesiredWithinRange"),
         (
             held(Hold::ScaleDownStabilized { until: START }),
             "+ScaleDownStabilized +ValidMetricFound -DesiredWithinRange",
         ),
-        (held(silent), "none -FailedGetResourceMetric -DesiredWithinRange"),
-        (held(query), "none -FailedGetExternalMetric -DesiredWithinRange"),
-        (held(Hold::LoadChanging), "none +ValidMetricFound -DesiredWithinRange"),
-        (held(Hold::SlotsMissing { needed: 9, have: 8 }), "-SlotsMissing +ValidMetricFound +SlotsMissing"),
-        (held(Hold::Paced { by: LimitedBy::ScaleUpLimit }), "+Paced +ValidMetricFound +ScaleUpLimit"),
+        (ready(held(silent)), "none -FailedGetResourceMetric -DesiredWithinRange"),
+        (ready(held(query)), "none -FailedGetExternalMetric -DesiredWithinRange"),
+        (ready(held(Hold::LoadChanging)), "none +ValidMetricFound -DesiredWithinRange"),
+        (
+            ready(held(Hold::SlotsMissing { needed: 9, have: 8 })),
+            "-SlotsMissing +ValidMetricFound +SlotsMissing",
+        ),
+        (ready(held(Hold::Paced { by: LimitedBy::ScaleUpLimit })), "+Paced +ValidMetricFound +ScaleUpLimit"),
         (limited(LimitedBy::Slots, None), "+ReadyForNewScale +ValidMetricFound +Slots"),
         (limited(LimitedBy::Slots, Some(8)), "+ReadyForNewScale +ValidMetricFound +TooManyReplicas"),
         (limited(LimitedBy::MaxParallelism, None), "+ReadyForNewScale +ValidMetricFound +MaxParallelism"),
@@ -196,16 +200,17 @@ fn is_ready_while_nothing_needs_a_person() {
         told.outcome(Outcome::Held { found: None })
     };
     let no_way = Hold::MechanismUnavailable { detail: "reactive mode".to_owned() };
-    for (told, expected) in vec![
-        (Told::of(&well(), policy()), "+ValidMetricFound"),
-        (held(Hold::Cooldown { until: START }), "+ValidMetricFound"),
-        (held(no_way), "-MechanismUnavailable"),
-        (Told::of(&short(), policy()).outcome(failed()), "-FailedUpdateScale"),
-        (Told::unobserved(vec![missed(MissedWhy::NoSuchJob)]), "-NoSuchJob"),
-        (Told::unobserved(vec![Hold::Paused]), "+ScalingDisabled"),
-        (Told::unobserved(vec![Hold::WarmingUp { samples: 0, needed: 1 }]), "?WarmingUp"),
+    let ready = |told: Told| condition(&told.status(), ConditionType::Ready);
+    for (found, expected) in [
+        (ready(Told::of(&well(), policy())), "+ValidMetricFound"),
+        (ready(held(Hold::Cooldown { until: START })), "+ValidMetricFound"),
+        (ready(held(no_way)), "-MechanismUnavailable"),
+        (ready(Told::of(&short(), policy()).outcome(failed())), "-FailedUpdateScale"),
+        (ready(Told::unobserved(vec![missed(MissedWhy::NoSuchJob)])), "-NoSuchJob"),
+        (ready(Told::unobserved(vec![Hold::Paused])), "+ScalingDisabled"),
+        (ready(Told::unobserved(vec![Hold::WarmingUp { samples: 0, needed: 1 }])), "?WarmingUp"),
     ] {
-        assert_eq!(condition(&told.status(), ConditionType::Ready), expected);
+        assert_eq!(found, expected);
     }
 }
 

@@ -107,7 +107,8 @@ impl FlinkOperator {
         let shared = namespace.shared_folder().display().to_string();
         let home = self.home.display();
         let sizes = SIZES.iter().filter(|(key, _)| !key.ends_with("process.size"));
-        let sizes: String = sizes.map(|(key, value)| format!("    {key}: '{value}'\n")).collect();
+        let sizes: Vec<String> = sizes.map(|(key, value)| format!("    {key}: '{value}'\n")).collect();
+        let sizes = sizes.concat();
         let (class, arguments) = job.program();
         let arguments: Vec<String> = arguments.iter().map(|argument| format!("{argument:?}")).collect();
         let arguments = arguments.join(", ");
