@@ -13,9 +13,6 @@ use crate::testbed::{Job, until};
 /// Java starts within seconds, and Flink takes a slot seconds later; the machine is busy with other tests.
 const PATIENCE: Duration = Duration::from_mins(4);
 
-/// Flink's own script puts the sizes that it has worked out before the job's arguments, and the test bed's behind them.
-const SIZES_FIRST: &str = r#"exec bash <(sed 's/EntryPoint "$@" "${sizes\[@\]}"/EntryPoint "${sizes[@]}" "$@"/' /docker-entrypoint.sh) "$@""#;
-
 const OBJECTS: &str = "
 apiVersion: tidegate.dev/v1alpha1
 kind: ScalingPolicy
@@ -55,7 +52,7 @@ async fn in_reactive_mode_the_job_follows_its_taskmanagers() -> Result<()> {
     let begin = ["standalone-job", "--job-classname", class].map(str::to_owned);
     let arguments: Vec<_> = begin.iter().chain(arguments).collect();
     let jobmanager = json!({"spec": {"template": {"spec": {"containers": [{
-        "name": "jobmanager", "command": ["bash", "-c", SIZES_FIRST, "docker-entrypoint.sh"], "args": arguments,
+        "name": "jobmanager", "args": arguments,
     }]}}}});
     let options = Options {
         taskmanagers: 1,

@@ -139,10 +139,9 @@ spec:
       containers:
       - name: flink-main-container
         env: [{{name: PATH, value: '/opt/flink/bin:/usr/bin:/bin'}}]
-        volumeMounts: [{{name: home, mountPath: /opt/flink}}, {{name: entry, mountPath: /docker-entrypoint.sh}}, {{name: shared, mountPath: {shared}}}]
+        volumeMounts: [{{name: home, mountPath: /opt/flink}}, {{name: shared, mountPath: {shared}}}]
       volumes:
       - {{name: home, hostPath: {{path: {home}, type: Directory}}}}
-      - {{name: entry, hostPath: {{path: {home}/bin/docker-entrypoint.sh, type: File}}}}
       - {{name: shared, hostPath: {{path: {shared}, type: Directory}}}}
   jobManager: {{resource: {{memory: 600m, cpu: 0.1}}}}
   job:

@@ -63,7 +63,8 @@ case $role in
     ;;
   standalone-job)
     compute_memory GET_JM_RESOURCE_PARAMS "$@"
-    run_flink jobmanager org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint "$@" "${sizes[@]}"
+    # What follows the options is the program's.
+    run_flink jobmanager org.apache.flink.container.entrypoint.StandaloneApplicationClusterEntryPoint "${sizes[@]}" "$@"
     ;;
   taskmanager)
     compute_memory GET_TM_RESOURCE_PARAMS "$@"
