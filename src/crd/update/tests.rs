@@ -139,10 +139,9 @@ fn says_what_an_hpa_would_say() {
         told.decision.limits = vec![Limit { vertex, by, before, after }];
         told
     };
-    let ready = |told: Told| condition(&told.status(), ConditionType::Ready);
-    for (found, expected) in [
-        (ready(Told::of(&well(), policy())), "+ReadyForNewScale +ValidMetricFound -DesiredWithinRange"),
-        (ready(Told::of(&short(), policy())), "+SucceededRescale +ValidMetricFound -DesiredWithinRange"),
+    for (told, expected) in vec![
+        (Told::of(&well(), policy()), "+ReadyForNewScale +ValidMetricFound -DesiredWithinRange"),
+        (Told::of(&short(), policy()), "+SucceededRescale +ValidMetricFound -DesiredWithinRange"),
         (
             Told::of(&short(), policy()).outcome(Outcome::Recommended),
             "+Recommended +ValidMetricFound -DesiredWithinRange",
@@ -155,23 +154,20 @@ fn says_what_an_hpa_would_say() {
             Told::of(&short(), Policy { rivals: vec![conflict], ..policy() }),
             "-Conflict +ValidMetricFound -DesiredWithinRange",
         ),
-        (ready(Told::unobserved(vec![missed(MissedWhy::Unreachable)])), "-FailedGetScale -Unreachable none"),
-        (ready(Told::unobserved(vec![missed(MissedWhy::NoSuchJob)])), "-FailedGetScale -NoSuchJob none"),
-        (ready(Told::unobserved(vec![Hold::Paused])), "none -ScalingDisabled none"),
-        (ready(Told::unobserved(vec![Hold::WarmingUp { samples: 0, needed: 1 }])), "none ?WarmingUp none"),
-        (ready(held(Hold::Cooldown { until: START })), "-Cooldown +ValidMetricFound -DesiredWithinRange"),
+        (Told::unobserved(vec![missed(MissedWhy::Unreachable)]), "-FailedGetScale -Unreachable none"),
+        (Told::unobserved(vec![missed(MissedWhy::NoSuchJob)]), "-FailedGetScale -NoSuchJob none"),
+        (Told::unobserved(vec![Hold::Paused]), "none -ScalingDisabled none"),
+        (Told::unobserved(vec![Hold::WarmingUp { samples: 0, needed: 1 }]), "none ?WarmingUp none"),
+        (held(Hold::Cooldown { until: START }), "-Cooldown +ValidMetricFound -DesiredWithinRange"),
         (
             held(Hold::ScaleDownStabilized { until: START }),
             "+ScaleDownStabilized +ValidMetricFound -DesiredWithinRange",
         ),
-        (ready(held(silent)), "none -FailedGetResourceMetric -DesiredWithinRange"),
-        (ready(held(query)), "none -FailedGetExternalMetric -DesiredWithinRange"),
-        (ready(held(Hold::LoadChanging)), "none +ValidMetricFound -DesiredWithinRange"),
-        (
-            ready(held(Hold::SlotsMissing { needed: 9, have: 8 })),
-            "-SlotsMissing +ValidMetricFound +SlotsMissing",
-        ),
-        (ready(held(Hold::Paced { by: LimitedBy::ScaleUpLimit })), "+Paced +ValidMetricFound +ScaleUpLimit"),
+        (held(silent), "none -FailedGetResourceMetric -DesiredWithinRange"),
+        (held(query), "none -FailedGetExternalMetric -DesiredWithinRange"),
+        (held(Hold::LoadChanging), "none +ValidMetricFound -DesiredWithinRange"),
+        (held(Hold::SlotsMissing { needed: 9, have: 8 }), "-SlotsMissing +ValidMetricFound +SlotsMissing"),
+        (held(Hold::Paced { by: LimitedBy::ScaleUpLimit }), "+Paced +ValidMetricFound +ScaleUpLimit"),
         (limited(LimitedBy::Slots, None), "+ReadyForNewScale +ValidMetricFound +Slots"),
         (limited(LimitedBy::Slots, Some(8)), "+ReadyForNewScale +ValidMetricFound +TooManyReplicas"),
         (limited(LimitedBy::MaxParallelism, None), "+ReadyForNewScale +ValidMetricFound +MaxParallelism"),
