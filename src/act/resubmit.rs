@@ -59,7 +59,7 @@ pub async fn dispose(client: FlinkClient, savepoints: Vec<String>) {
         match client.dispose(&savepoint, Instant::now() + client.timeout()).await {
             Ok(()) => info!(savepoint, "an old savepoint is disposed of"),
             Err(error) => {
-                warn!(savepoint, %error, "an old savepoint is not disposed of, and is left where it is")
+                warn!(savepoint, %error, "an old savepoint is not disposed of, and is left where it is");
             }
         }
     }

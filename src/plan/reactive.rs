@@ -152,10 +152,10 @@ fn sizes_at(graph: &Graph, slots: u32) -> Vec<Parallelism> {
 
 /// The first number from 1 on that is so, which all larger ones are; `last` is known to be.
 fn first(last: u32, is_so: impl Fn(u32) -> bool) -> u32 {
-    let (mut least, mut found) = (1, last.max(1));
-    while least < found {
-        let middle = least + (found - least) / 2;
-        if is_so(middle) { found = middle } else { least = middle + 1 }
+    let (mut lowest, mut found) = (1, last.max(1));
+    while lowest < found {
+        let middle = lowest + (found - lowest) / 2;
+        if is_so(middle) { found = middle } else { lowest = middle + 1 }
     }
     found
 }

@@ -234,10 +234,10 @@ mod tests {
     use crate::policy::testing::{START, rescale};
 
     /// A job on its way from one run to the next, with a savepoint.
-    fn stopped(savepoint: &str, stage: Stage) -> (State, Event) {
+    fn stopped(savepoint: &str, reached: Stage) -> (State, Event) {
         let mut resubmission = Resubmission::new(JobId::from_bits(7), START);
         resubmission.location = Some(savepoint.to_owned());
-        resubmission.reach(stage, START);
+        resubmission.reach(reached, START);
         let mut state = State::default();
         state.ledger.attempt = Some(Attempt {
             job: JobId::from_bits(7),

@@ -152,7 +152,7 @@ impl Play {
             if self.stages.last() != Some(&stage) {
                 self.stages.push(stage);
                 self.session(|session| {
-                    session.diary.push(format!("{:>9.3} {stage:?}: {event:?}", session.now as f64 / 1e3))
+                    session.diary.push(format!("{:>9.3} {stage:?}: {event:?}", session.now as f64 / 1e3));
                 });
             }
             if self.is_cut_off() {
@@ -219,7 +219,7 @@ impl Play {
             }
             let alive: Vec<_> = session.alive().map(|run| (run.id, run.is_ours)).collect();
             let faults = &session.faults;
-            let disturbed = session.has_somebody_acted || session.has_lost_jobs;
+            let disturbed = session.is_disturbed;
             // Nothing that passes by itself may lose a job.
             let is_hopeless = disturbed
                 || session.lacks_the_jar()

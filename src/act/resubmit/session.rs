@@ -50,8 +50,8 @@ pub(super) struct Session {
     tries: BTreeMap<JobId, u32>,
     /// The size that is asked for: what fails there is `new_size`.
     pub(super) new_sizes: BTreeMap<VertexId, u32>,
-    pub(super) has_somebody_acted: bool,
-    pub(super) has_lost_jobs: bool,
+    /// Whether somebody has acted, or a JobManager has taken its jobs along.
+    pub(super) is_disturbed: bool,
     pub(super) longest_away: u64,
     /// Whether a JobManager has gone that knew how a stop had ended.
     pub(super) has_lost_a_stop: bool,
@@ -100,8 +100,7 @@ impl Session {
             taken: [job].into(),
             tries: BTreeMap::new(),
             new_sizes,
-            has_somebody_acted: false,
-            has_lost_jobs: false,
+            is_disturbed: false,
             longest_away: 0,
             has_lost_a_stop: false,
             wrong: Vec::new(),
@@ -249,7 +248,7 @@ impl Session {
                 for run in self.runs.iter_mut().filter(|run| alive.contains(&run.id)) {
                     run.end(JobState::Canceled, now);
                 }
-                self.has_somebody_acted |= !alive.is_empty();
+                self.is_disturbed |= !alive.is_empty();
                 if what == Somebody::Replaces {
                     self.run_of_somebody();
                 }
@@ -263,7 +262,7 @@ impl Session {
     }
 
     fn run_of_somebody(&mut self) {
-        self.has_somebody_acted = true;
+        self.is_disturbed = true;
         let id = JobId::from_bits(0xffff_0000 + u128::from(self.now));
         let done = self.runs.iter().map(|run| run.work(self.now)).max().unwrap_or(0);
         self.runs.push(Run {
@@ -305,7 +304,7 @@ impl Session {
             self.runs.retain(|run| !run.state.is_terminal());
         } else {
             let has_lost = self.alive().next().is_some();
-            self.has_lost_jobs |= has_lost;
+            self.is_disturbed |= has_lost;
             self.runs.clear();
             self.taken.clear();
         }

@@ -81,7 +81,7 @@ fn version_and_scheduler(seen: &Checkup, ways: OtherWays, found: &mut Vec<Findin
     if seen.set("scheduler-mode").is_some_and(|mode| mode.eq_ignore_ascii_case("reactive")) {
         let is = "scheduler-mode is reactive";
         let instead = "leave out scheduler-mode, and set jobmanager.scheduler: adaptive";
-        return if ways.by_workload {
+        if ways.by_workload {
             let costs =
                 "only TaskManagers come and go: all vertices have one size, whatever each of them needs";
             note(
@@ -90,7 +90,7 @@ fn version_and_scheduler(seen: &Checkup, ways: OtherWays, found: &mut Vec<Findin
                 is,
                 costs,
                 format!("where that costs too much, {instead}"),
-            )
+            );
         } else {
             let mend = format!("name the workload of the TaskManagers in spec.workload; or {instead}");
             note(
@@ -99,8 +99,9 @@ fn version_and_scheduler(seen: &Checkup, ways: OtherWays, found: &mut Vec<Findin
                 is,
                 "the job takes all slots there are, and nothing else",
                 mend,
-            )
-        };
+            );
+        }
+        return;
     }
     if !seen.is_at_least(1, 18) {
         let is = format!("Flink {} takes no resource requirements", seen.version);
