@@ -102,9 +102,9 @@ fn longer_wait(sample: &VertexSample, parallelism: Parallelism, known: f64) -> O
     let (busy, records) = (sample.busy_seconds()?, float(sample.read?));
     let subtasks = parallelism.as_f64();
     let (waiting, pauses) = (sample.seconds() * subtasks - busy, records + subtasks);
-    let paused = (waiting > known * pauses).then(|| waiting / pauses);
+    let on_average = (waiting > known * pauses).then(|| waiting / pauses);
     let taken_back = (-busy > known * subtasks).then(|| -busy / subtasks);
-    paused.into_iter().chain(taken_back).reduce(f64::max)
+    on_average.into_iter().chain(taken_back).reduce(f64::max)
 }
 
 /// Records and seconds per record over one sample.

@@ -187,6 +187,8 @@ fn command(cluster: &Cluster, fetched: &Path, folder: &TempDir) -> Result<Vec<St
         "-Xmx300m".to_owned(),
         "-XX:+UseSerialGC".to_owned(),
         "-XX:TieredStopAtLevel=1".to_owned(),
+        // It leaves files behind.
+        format!("-Djava.io.tmpdir={folder}"),
         format!("-Dlog4j.configurationFile={folder}/log4j2.properties"),
         "-cp".to_owned(),
         jars.display().to_string(),
