@@ -19,7 +19,8 @@ kind: ScalingPolicy
 metadata: {name: short}
 spec:
   rules: [{throughput: {}}]
-  behavior: {scaleDown: {stabilizationWindowSeconds: 5}}
+  # So long that what is saved is more than the restart costs, on a slow machine as well.
+  behavior: {scaleDown: {stabilizationWindowSeconds: 30}}
   limits: {cooldown: 5s}
 ---
 apiVersion: tidegate.dev/v1alpha1

@@ -73,12 +73,20 @@ impl<'a> Operated<'a> {
         format!("Tidegate:\n{tidegate}\nthe operator:\n{}", self.operator.said())
     }
 
+    /// Waits for a condition; the error says what Tidegate and the operator have said.
+    async fn until<T>(&self, what: &str, probe: impl AsyncFnMut() -> Result<T>) -> Result<T> {
+        match until(what, PATIENCE, probe).await {
+            Ok(seen) => Ok(seen),
+            Err(error) => Err(error.context(self.said().await)),
+        }
+    }
+
     async fn is_stable(&self) -> Result<Value> {
-        until(&format!("{} to be stable", self.name), PATIENCE, async || {
+        self.until(&format!("{} to be stable", self.name), async || {
             let resource = self.resource().await?;
             let status = &resource["status"];
             let is_so = status["lifecycleState"] == "STABLE" && status["jobStatus"]["state"] == "RUNNING";
-            ensure!(is_so, "{status}\n{}", self.said().await);
+            ensure!(is_so, "{status}");
             Ok(resource)
         })
         .await
@@ -106,10 +114,10 @@ impl<'a> Operated<'a> {
 
     /// Waits until another rescale has ended than those before: the states it went through, and how it ended.
     async fn rescaled(&self, before: usize) -> Result<(Vec<String>, String, Value)> {
-        until(&format!("{} to have been rescaled", self.name), PATIENCE, async || {
+        self.until(&format!("{} to have been rescaled", self.name), async || {
             let ledger = super::ledger(self.namespace, self.name).await?;
             let count = ledger["rescales"].as_array().map_or(0, Vec::len);
-            ensure!(count > before, "{count} rescales\n{}", self.said().await);
+            ensure!(count > before, "{count} rescales");
             let (stages, end) = last_rescale(self.namespace, self.name).await?;
             Ok((stages, end, ledger["rescales"][count - 1].clone()))
         })
@@ -173,12 +181,12 @@ async fn is_asked(operated: &Operated<'_>) -> Result<()> {
 async fn is_overtaken(operated: &Operated<'_>) -> Result<()> {
     let before = operated.resource().await?["spec"].clone();
     operated.topic.set_rate(900.0)?;
-    let changed = until("Tidegate to change the resource", PATIENCE, async || {
+    let changing = operated.until("Tidegate to change the resource", async || {
         let resource = operated.resource().await?;
-        ensure!(resource["spec"] != before, "{}", operated.said().await);
+        ensure!(resource["spec"] != before, "it has not");
         Ok(resource)
-    })
-    .await?;
+    });
+    let changed = changing.await?;
     let patch = json!({"spec": {"restartNonce": 7}}).to_string();
     let arguments = ["patch", "flinkdeployment", operated.name, "--type", "merge", "-p", &patch];
     operated.namespace.kubectl(&arguments).await?;
