@@ -278,12 +278,17 @@ async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() ->
     .await?;
 
     // `doctor` finds the Flink by the object that names it, and the two that look after one workload.
-    let mut doctor = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-    doctor.args(["doctor", "--kubernetes", "-o", "json", "--namespace", namespace.name()]);
-    doctor.env("KUBECONFIG", cluster.kubeconfig());
-    let output = tokio::task::spawn_blocking(move || doctor.output()).await??;
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    ensure!(said.contains("\"name\":\"flink\",\"what\":\"Flink\""), "{said}");
+    until("doctor to find the Flink", PATIENCE, async || {
+        let mut doctor = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        doctor.args(["doctor", "--kubernetes", "-o", "json", "--namespace", namespace.name()]);
+        doctor.env("KUBECONFIG", cluster.kubeconfig());
+        let output = tokio::task::spawn_blocking(move || doctor.output()).await??;
+        let [said, why] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        ensure!(said.contains("\"name\":\"flink\",\"what\":\"Flink\""), "{said}{why}");
+        Ok(())
+    })
+    .await?;
 
     let ours = || comparison.tidegates()?.last().copied().context("Tidegate looks, too");
     let both = cadvisor_says_the_same(&namespace, &forward.url(), &monitored.prometheus.url(), ours).await?;
