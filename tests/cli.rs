@@ -259,19 +259,8 @@ fn what_could_not_be_brought_back_is_shown_and_goes_on_when_somebody_says_so() {
     resubmission.detail = Some("there is no jar orders.jar".to_owned());
     resubmission.reach(Stage::Failed, at);
     let sizes = |size| [(VertexId::from_bits(1), Parallelism::clamped(size))].into();
-    let attempt = Attempt {
-        job,
-        at,
-        deadline: at,
-        from: sizes(2),
-        to: sizes(5),
-        last_running: None,
-        load: 1.0,
-        expects: std::collections::BTreeMap::new(),
-        resubmission: Some(resubmission),
-        scaled: None,
-        upgrade: None,
-    };
+    let attempt = Attempt::new(job, at, at, sizes(2), sizes(5));
+    let attempt = Attempt { resubmission: Some(resubmission), ..attempt };
     let mut state = State::default();
     state.ledger.attempt = Some(attempt);
     let store = Store::open(Path::new(dir)).expect("it can be written");

@@ -58,6 +58,20 @@ enum Asked {
     Parse(u32),
 }
 
+/// A run whose daemon crashes when it acts for the time after `step` others.
+fn crashing(mut drive: Drive, crash: Crash, step: usize, time: Duration) -> Story {
+    let (mut acted, mut cycles) = (0, Vec::new());
+    while drive.elapsed() < time {
+        if acted == step {
+            drive.crash_when_acting(crash);
+        }
+        let cycle = drive.cycle();
+        acted += usize::from(cycle.begun.is_some());
+        cycles.push(cycle);
+    }
+    Story { cycles, asked: Vec::new() }
+}
+
 struct Story {
     cycles: Vec<Driven>,
     asked: Vec<(u64, Asked)>,
@@ -268,18 +282,7 @@ fn a_crash_at_any_step_changes_nothing_of_how_it_ends() {
     for crash in [Crash::BeforeAsking, Crash::AfterAsking] {
         // The steps of the story: replicas up, sizes up, sizes down, replicas down.
         for step in 0..4 {
-            let mut drive = drive(&scenario, policy());
-            let mut acted = 0;
-            let mut cycles = Vec::new();
-            while drive.elapsed() < Duration::from_mins(15) {
-                if acted == step {
-                    drive.crash_when_acting(crash);
-                }
-                let cycle = drive.cycle();
-                acted += usize::from(cycle.begun.is_some());
-                cycles.push(cycle);
-            }
-            let story = Story { cycles, asked: Vec::new() };
+            let story = crashing(drive(&scenario, policy()), crash, step, Duration::from_mins(15));
             let last = &story.last().truth;
             let what = format!("{crash:?} at step {step}\n{}", story.diary());
             assert_eq!((last.replicas, last.taskmanagers, last.running), (Some(1), 1, true), "{what}");
@@ -349,18 +352,8 @@ fn in_reactive_mode_too_the_job_takes_what_there_is_room_for() {
 fn a_crash_in_reactive_mode_changes_nothing_of_how_it_ends() {
     for crash in [Crash::BeforeAsking, Crash::AfterAsking] {
         for step in 0..3 {
-            let mut drive =
-                drive(&reactive(threefold_and_back(), WorkloadScenario::default()), of_reactive());
-            let (mut acted, mut cycles) = (0, Vec::new());
-            while drive.elapsed() < Duration::from_mins(12) {
-                if acted == step {
-                    drive.crash_when_acting(crash);
-                }
-                let cycle = drive.cycle();
-                acted += usize::from(cycle.begun.is_some());
-                cycles.push(cycle);
-            }
-            let story = Story { cycles, asked: Vec::new() };
+            let scenario = reactive(threefold_and_back(), WorkloadScenario::default());
+            let story = crashing(drive(&scenario, of_reactive()), crash, step, Duration::from_mins(12));
             let last = &story.last().truth;
             let what = format!("{crash:?} at step {step}\n{}", story.diary());
             assert_eq!(

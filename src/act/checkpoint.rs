@@ -94,19 +94,7 @@ mod tests {
             snapshot.graph.vertices().iter().map(|vertex| vertex.id).zip(snapshot.parallelism()).collect();
         let to = from.iter().map(|(id, p)| (*id, Parallelism::clamped(u64::from(p.get()) + 1))).collect();
         let deadline = START + Duration::from_mins(5);
-        Attempt {
-            job: snapshot.job,
-            at: START,
-            deadline,
-            from,
-            to,
-            last_running: None,
-            load: 1.0,
-            expects: BTreeMap::new(),
-            resubmission: None,
-            scaled: None,
-            upgrade: None,
-        }
+        Attempt::new(snapshot.job, START, deadline, from, to)
     }
 
     fn later(snapshot: &Snapshot, seconds: u64) -> Snapshot {

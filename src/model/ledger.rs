@@ -212,6 +212,29 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// One in place, of which nothing but this is known.
+    pub fn new(
+        job: JobId,
+        at: Timestamp,
+        deadline: Timestamp,
+        from: BTreeMap<VertexId, Parallelism>,
+        to: BTreeMap<VertexId, Parallelism>,
+    ) -> Self {
+        Self {
+            job,
+            at,
+            deadline,
+            from,
+            to,
+            last_running: None,
+            load: 0.0,
+            expects: BTreeMap::new(),
+            resubmission: None,
+            scaled: None,
+            upgrade: None,
+        }
+    }
+
     /// Whether nothing but the end of a rescale in place is to be seen or to be taken back.
     pub fn is_in_place(&self) -> bool {
         self.resubmission.is_none() && self.upgrade.is_none()

@@ -206,19 +206,9 @@ mod tests {
     fn attempt(job: &Job) -> Attempt {
         let ids = || job.snapshot.graph.vertices().iter().map(|vertex| vertex.id);
         let sizes = |of: [u64; 2]| ids().zip(of.map(Parallelism::clamped)).collect();
-        Attempt {
-            job: job.snapshot.job,
-            at: START,
-            deadline: START + Duration::from_mins(5),
-            from: sizes([1, 3]),
-            to: sizes([1, 9]),
-            last_running: Some(START),
-            load: 0.0,
-            expects: std::collections::BTreeMap::new(),
-            resubmission: None,
-            scaled: None,
-            upgrade: None,
-        }
+        let deadline = START + Duration::from_mins(5);
+        let attempt = Attempt::new(job.snapshot.job, START, deadline, sizes([1, 3]), sizes([1, 9]));
+        Attempt { last_running: Some(START), ..attempt }
     }
 
     #[test]

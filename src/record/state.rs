@@ -239,19 +239,9 @@ mod tests {
         resubmission.location = Some(savepoint.to_owned());
         resubmission.reach(reached, START);
         let mut state = State::default();
-        state.ledger.attempt = Some(Attempt {
-            job: JobId::from_bits(7),
-            at: START,
-            deadline: START,
-            from: std::collections::BTreeMap::new(),
-            to: std::collections::BTreeMap::new(),
-            last_running: None,
-            load: 0.0,
-            expects: std::collections::BTreeMap::new(),
-            resubmission: Some(resubmission),
-            scaled: None,
-            upgrade: None,
-        });
+        let sizes = std::collections::BTreeMap::new;
+        let attempt = Attempt::new(JobId::from_bits(7), START, START, sizes(), sizes());
+        state.ledger.attempt = Some(Attempt { resubmission: Some(resubmission), ..attempt });
         (state, Event::Silence("away".to_owned()))
     }
 

@@ -32,19 +32,7 @@ async fn a_rescale_in_flinks_cooldown_does_not_wait_for_the_next_checkpoint() ->
     let from: BTreeMap<VertexId, Parallelism> =
         before.graph.vertices().iter().map(|vertex| vertex.id).zip(before.parallelism()).collect();
     let at = tidegate::daemon::clock::now();
-    let attempt = Attempt {
-        job: before.job,
-        at,
-        deadline: at + Duration::from_mins(5),
-        to: from.clone(),
-        from,
-        load: 100.0,
-        last_running: None,
-        expects: BTreeMap::new(),
-        resubmission: None,
-        scaled: None,
-        upgrade: None,
-    };
+    let attempt = Attempt::new(before.job, at, at + Duration::from_mins(5), from.clone(), from);
     flink.client().rescale(&job, &[("parse", 4)]).await?;
 
     let mut hastener = Hastener::default();

@@ -98,19 +98,8 @@ impl World {
     /// A rescale from 2, 3, 1 and 1 subtasks, written down at the time 0.
     fn attempt(&self, to: [u64; 4]) -> Attempt {
         let moment = Timestamp::from_millis(0);
-        Attempt {
-            job: self.plan.assumes.job,
-            at: moment,
-            deadline: moment,
-            from: self.sizes([2, 3, 1, 1]),
-            to: self.sizes(to),
-            load: 1.0,
-            last_running: None,
-            expects: BTreeMap::new(),
-            resubmission: None,
-            scaled: None,
-            upgrade: None,
-        }
+        let job = self.plan.assumes.job;
+        Attempt::new(job, moment, moment, self.sizes([2, 3, 1, 1]), self.sizes(to))
     }
 
     fn client(&self) -> FlinkClient {

@@ -65,17 +65,9 @@ impl Play {
         }));
         let mut state = State::default();
         state.ledger.attempt = Some(Attempt {
-            job: OLD,
-            at: START,
-            deadline: START + Duration::from_mins(5),
-            from,
-            to,
             last_running: Some(START),
-            load: 0.0,
-            expects: BTreeMap::new(),
             resubmission: Some(Resubmission::new(OLD, START)),
-            scaled: None,
-            upgrade: None,
+            ..Attempt::new(OLD, START, START + Duration::from_mins(5), from, to)
         });
         let written = serde_json::to_string(&state).expect("a state");
         let savepoint = SavepointSpec { jar: JAR.to_owned(), ..SavepointSpec::default() };

@@ -34,19 +34,8 @@ fn failed() -> Ledger {
         savepoint: resubmission.location.clone(),
     };
     resubmission.rerun = Some(Box::new(rerun.without_secrets()));
-    let attempt = Attempt {
-        job,
-        at,
-        deadline: at,
-        from: sizes(2),
-        to: sizes(5),
-        last_running: None,
-        load: 1.0,
-        expects: std::collections::BTreeMap::new(),
-        resubmission: Some(resubmission),
-        scaled: None,
-        upgrade: None,
-    };
+    let attempt = Attempt::new(job, at, at, sizes(2), sizes(5));
+    let attempt = Attempt { resubmission: Some(resubmission), ..attempt };
     Ledger { attempt: Some(attempt), ..Ledger::default() }
 }
 
