@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
-use crate::controller::bed::{Controller, install, object};
+use crate::controller::bed::{Controller, install};
 use crate::kubernetes::{Cluster, Namespace, Options};
 use crate::testbed::{Job, until};
 
@@ -99,7 +99,7 @@ async fn in_reactive_mode_the_job_follows_its_taskmanagers() -> Result<()> {
     })
     .await?;
     ensure!(done.len() == 1, "{done:?}: one step takes one rescale\n{}", controller.said());
-    let status = object(&namespace, &["fas", "flink"]).await?["status"].clone();
+    let status = namespace.object("FlinkAutoscaler", "flink").await?["status"].clone();
     ensure!(status["mechanism"] == "Reactive", "{status}");
 
     topic.set_rate(60.0)?;
@@ -125,7 +125,7 @@ async fn in_reactive_mode_the_job_follows_its_taskmanagers() -> Result<()> {
 
 /// How the rescales have ended that are kept.
 async fn ends(namespace: &Namespace) -> Result<Vec<String>> {
-    let map = object(namespace, &["configmap", "tidegate-flink"]).await?;
+    let map = namespace.object("ConfigMap", "tidegate-flink").await?;
     let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
     let rescales = state["ledger"]["rescales"].as_array().cloned().unwrap_or_default();
     Ok(rescales.iter().map(|rescale| rescale["end"].as_str().unwrap_or_default().to_owned()).collect())

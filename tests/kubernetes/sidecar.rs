@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 
-use crate::controller::bed::{awaits, events, install, object};
+use crate::controller::bed::{awaits, events, install};
 use crate::kubernetes::{Cluster, Namespace, Options, TIDEGATE_IMAGE};
 use crate::testbed::{Job, until};
 
@@ -62,9 +62,8 @@ async fn a_sidecar_killed_in_the_middle_of_a_rescale_finishes_it_once() -> Resul
     let before = client.get(&requirements).await?;
     until("Flink to be asked for another size", PATIENCE, async || {
         let asked = client.get(&requirements).await?;
-        let said =
-            async || namespace.kubectl(&["logs", "-l", "component=jobmanager", "-c", "tidegate"]).await;
-        ensure!(asked != before, "{asked}\n{}", said().await.unwrap_or_default());
+        let said = async || namespace.logs("component=jobmanager", "tidegate").await.unwrap_or_default();
+        ensure!(asked != before, "{asked}\n{}", said().await);
         Ok(())
     })
     .await?;
@@ -77,7 +76,7 @@ async fn a_sidecar_killed_in_the_middle_of_a_rescale_finishes_it_once() -> Resul
     })
     .await?;
     let grown = until("a rescale that is over", PATIENCE, async || {
-        let map = object(&namespace, &["configmap", "tidegate-flink"]).await?;
+        let map = namespace.object("ConfigMap", "tidegate-flink").await?;
         let state = map["data"]["state.json"].as_str().context("no state")?.to_owned();
         ensure!(state.contains("\"end\":\"Done\"") && state.contains("\"attempt\":null"), "{state}");
         let vertices = client.vertices(&job).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
-use crate::controller::bed::{Controller, events, install, object};
+use crate::controller::bed::{Controller, events, install};
 use crate::kubernetes::{Cluster, Namespace, Options};
 use crate::testbed::{Job, until};
 
@@ -72,7 +72,7 @@ async fn a_statefulset_goes_from_its_end_and_says_what_is_pending() -> Result<()
     place(&namespace, r#"{"place": "nowhere"}"#).await?;
     topic.set_rate(720.0)?;
     until("the scheduler's words in the status", patience, async || {
-        let status = object(&namespace, &["fas", "flink"]).await?["status"].to_string();
+        let status = namespace.object("FlinkAutoscaler", "flink").await?["status"].to_string();
         ensure!(
             status.contains("SlotsAwaited") && status.contains("node affinity/selector"),
             "{status}\n{}",

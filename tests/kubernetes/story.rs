@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::controller::bed::{awaits, events, install, object};
+use crate::controller::bed::{awaits, events, install};
 use crate::deploy::{overlay, remove};
 use crate::kubernetes::{Cluster, Flink, Namespace, Options, TIDEGATE_IMAGE};
 use crate::testbed::{Job, Topic, until};
@@ -86,7 +86,7 @@ async fn says_what_it_would_do(namespace: &Namespace) -> Result<()> {
     namespace.apply(&dry_run).await?;
     namespace.apply(SHIPPED).await?;
     until("more TaskManagers to be recommended", PATIENCE, async || {
-        let status = object(namespace, &["fas", "flink"]).await?["status"].clone();
+        let status = namespace.object("FlinkAutoscaler", "flink").await?["status"].clone();
         let replicas = |size: &str| status[size]["replicas"].as_u64();
         // Its minimum is three; the CPU that Java takes while it starts may ask for more.
         ensure!(replicas("current") == Some(2) && replicas("recommended") >= Some(3), "{status}");
@@ -148,7 +148,7 @@ impl Seen<'_> {
 
     /// How many rescales are known to have come about, and how many its Events tell of.
     async fn rescales(&self) -> Result<(u64, u64)> {
-        let map = object(self.namespace, &["configmap", "tidegate-flink"]).await?;
+        let map = self.namespace.object("ConfigMap", "tidegate-flink").await?;
         let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
         let rescales = state["ledger"]["rescales"].as_array().context("no rescales")?;
         let done = rescales.iter().filter(|rescale| rescale["end"] == "Done").count();

@@ -233,7 +233,7 @@ impl Flink {
 
     fn spawn(&self, name: &str, class: &str, heap: u32, config: &[(String, String)]) -> Result<Process> {
         let folder = self.folder.path();
-        let mut command = java(&self.installed, folder, name, heap);
+        let mut command = java(&self.installed, folder, name, heap)?;
         command.extend([
             class.to_owned(),
             "--configDir".to_owned(),
@@ -317,7 +317,7 @@ impl Drop for Flink {
 /// The `ZooKeeper` that comes inside Flink's own jar.
 fn start_zookeeper(installed: &Installed, folder: &Path) -> Result<(Process, u16)> {
     let port = ports::free()?;
-    let mut command = java(installed, folder, "zookeeper", 64);
+    let mut command = java(installed, folder, "zookeeper", 64)?;
     let class = "org.apache.flink.shaded.zookeeper3.org.apache.zookeeper.server.ZooKeeperServerMain";
     command.extend(["-Dzookeeper.admin.enableServer=false".to_owned(), class.to_owned()]);
     command.extend([port.to_string(), folder.join("zookeeper").display().to_string()]);
@@ -325,7 +325,7 @@ fn start_zookeeper(installed: &Installed, folder: &Path) -> Result<(Process, u16
 }
 
 /// A small JVM that starts quickly: it lives for minutes and has little to do.
-fn java(installed: &Installed, folder: &Path, name: &str, heap: u32) -> Vec<String> {
+fn java(installed: &Installed, folder: &Path, name: &str, heap: u32) -> Result<Vec<String>> {
     let logging = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/log4j2.properties");
     let mut command = vec![
         "java".to_owned(),
@@ -336,9 +336,14 @@ fn java(installed: &Installed, folder: &Path, name: &str, heap: u32) -> Vec<Stri
         format!("-Dlog.file={}", folder.join(format!("{name}.log")).display()),
         format!("-Dlog4j.configurationFile=file:{}", logging.display()),
         "-cp".to_owned(),
-        format!("{}/lib/*", installed.home.display()),
+        installed.class_path()?,
     ];
+    let classes = installed.home.join("classes.jsa");
+    if classes.exists() {
+        // They are loaded at once; words about an archive that does not fit this Java would be of no use.
+        command.extend([format!("-XX:SharedArchiveFile={}", classes.display()), "-Xlog:cds=off".to_owned()]);
+    }
     command.push("--add-exports=java.base/sun.net.util=ALL-UNNAMED".to_owned());
     command.extend(OPENED.iter().map(|opened| format!("--add-opens={opened}=ALL-UNNAMED")));
-    command
+    Ok(command)
 }

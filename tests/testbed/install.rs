@@ -15,6 +15,18 @@ pub struct Installed {
     pub jobs: PathBuf,
 }
 
+impl Installed {
+    /// Flink's jars, in the order in which their classes were archived.
+    pub fn class_path(&self) -> Result<String> {
+        let mut jars = std::fs::read_dir(self.home.join("lib"))?
+            .map(|entry| Ok(entry?.path().display().to_string()))
+            .collect::<Result<Vec<_>>>()?;
+        jars.retain(|jar| jar.ends_with(".jar"));
+        jars.sort();
+        Ok(jars.join(":"))
+    }
+}
+
 /// Installs a version, named by its line (`2.3`) or in full, unless it is there already.
 pub fn install(version: &str) -> Result<Installed> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testbed/install");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tidegate::daemon::clock;
 use tidegate::model::{Attempt, JobId, Ledger, Parallelism, Rerun, Resubmission, Stage, VertexId};
 
-use super::bed::{Controller, namespace, object};
+use super::bed::{Controller, namespace};
 use crate::kubernetes::{Cluster, Namespace};
 use crate::testbed::{free_port, until};
 
@@ -47,7 +47,7 @@ async fn attempts(cluster: &Cluster, namespace: &Namespace, more: &[&str]) -> Re
 }
 
 async fn stage(namespace: &Namespace) -> Result<String> {
-    let map = object(namespace, &["configmap", "tidegate-orders"]).await?;
+    let map = namespace.object("ConfigMap", "tidegate-orders").await?;
     let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
     let reached = &state["ledger"]["attempt"]["resubmission"]["reached"];
     let last = reached.as_array().and_then(|reached| reached.last()).context("no attempt")?;
@@ -65,7 +65,7 @@ async fn what_has_failed_is_shown_and_goes_on_when_told() -> Result<()> {
              flink: {{url: '{url}', job: orders, poll: 1s}}\n  policyRef: {{name: quick}}\n  savepoint: {{jar: orders.jar}}\n"
         ))
         .await?;
-    let owner = object(&namespace, &["fas", "orders"]).await?;
+    let owner = namespace.object("FlinkAutoscaler", "orders").await?;
     let state = json!({"version": 1, "ledger": failed()}).to_string();
     ensure!(!state.contains("hunter2"), "{state}");
     let map: ConfigMap = serde_json::from_value(json!({

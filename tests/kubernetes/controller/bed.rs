@@ -231,16 +231,9 @@ impl Drop for Controller {
     }
 }
 
-/// An object as JSON.
-pub async fn object(namespace: &Namespace, what: &[&str]) -> Result<Value> {
-    let arguments: Vec<&str> =
-        ["get"].into_iter().chain(what.iter().copied()).chain(["-o", "json"]).collect();
-    Ok(serde_json::from_str(&namespace.kubectl(&arguments).await?)?)
-}
-
 /// A condition of an autoscaler: its status, reason and message.
 pub async fn condition(namespace: &Namespace, name: &str, kind: &str) -> Result<(String, String, String)> {
-    let object = object(namespace, &["fas", name]).await?;
+    let object = namespace.object("FlinkAutoscaler", name).await?;
     let conditions = object["status"]["conditions"].as_array().cloned().unwrap_or_default();
     let found = conditions.into_iter().find(|condition| condition["type"] == kind);
     let found = found.with_context(|| format!("no condition {kind} in {}", object["status"]))?;
@@ -267,9 +260,9 @@ pub async fn awaits(
 
 /// Reasons of the Events about an autoscaler in the order of the alphabet, each as often as it was written or counted.
 pub async fn events(namespace: &Namespace, name: &str) -> Result<Vec<String>> {
-    let events = object(namespace, &["events.events.k8s.io"]).await?;
+    let events = namespace.objects("Event").await?;
     let of_it = |event: &&Value| event["regarding"]["name"] == name;
-    let reasons = events["items"].as_array().into_iter().flatten().filter(of_it).flat_map(|event| {
+    let reasons = events.iter().filter(of_it).flat_map(|event| {
         let count = event["series"]["count"].as_u64().unwrap_or(1);
         let reason = event["reason"].as_str().unwrap_or_default().to_owned();
         std::iter::repeat_n(reason, usize::try_from(count).unwrap_or(1))

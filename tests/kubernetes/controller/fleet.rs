@@ -11,7 +11,7 @@ use tidegate::simulate::{EdgeScenario, Load, Scenario, Simulation, VertexScenari
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use super::bed::{Controller, PATIENCE, namespace, object};
+use super::bed::{Controller, PATIENCE, namespace};
 use crate::kubernetes::Cluster;
 use crate::testbed::until;
 
@@ -80,12 +80,12 @@ async fn three_hundred_jobs_in_one_process() -> Result<()> {
     let controller = Controller::start(Cluster::shared()?, &namespace)?;
     // All but the dead one.
     until("all statuses", PATIENCE * 3, async || {
-        let list = object(&namespace, &["fas"]).await?;
+        let autoscalers = namespace.objects("FlinkAutoscaler").await?;
         let is_active = |item: &&serde_json::Value| {
             let conditions = item["status"]["conditions"].as_array().into_iter().flatten();
             conditions.clone().any(|one| one["type"] == "ScalingActive" && one["status"] == "True")
         };
-        let active = list["items"].as_array().into_iter().flatten().filter(is_active).count();
+        let active = autoscalers.iter().filter(is_active).count();
         ensure!(active == JOBS, "{active} of {JOBS}");
         Ok(())
     })

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::bed::{ASKED, Controller, Job, PATIENCE, awaits, events, namespace, object};
+use super::bed::{ASKED, Controller, Job, PATIENCE, awaits, events, namespace};
 use crate::kubernetes::Cluster;
 use crate::testbed::until;
 
@@ -23,7 +23,7 @@ async fn a_job_is_scaled_once_and_its_object_says_so() -> Result<()> {
     awaits(&namespace, "orders", "ScalingActive", "True", "ValidMetricFound").await?;
     ensure!(job.changes() == 1 && (4..=6).contains(&job.size()), "{} {}", job.changes(), job.size());
 
-    let map = object(&namespace, &["configmap", "tidegate-orders"]).await?;
+    let map = namespace.object("ConfigMap", "tidegate-orders").await?;
     let owner = &map["metadata"]["ownerReferences"][0];
     ensure!(owner["kind"] == "FlinkAutoscaler" && owner["name"] == "orders", "{map}");
     let state = map["data"]["state.json"].as_str().unwrap_or_default();

@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use tidegate::daemon::clock;
 use tokio::time::{Instant, sleep};
 
-use super::bed::{ASKED, Controller, Job, PATIENCE, events, namespace, object};
+use super::bed::{ASKED, Controller, Job, PATIENCE, events, namespace};
 use crate::kubernetes::Cluster;
 use crate::testbed::{Fault, Prometheus, free_port, until};
 
@@ -39,7 +39,7 @@ async fn another_takes_over_from_a_killed_leader_and_does_nothing_twice() -> Res
     // It knows what was asked for, and sees what came of it.
     sleep(Duration::from_secs(8)).await;
     ensure!(job.changes() == 1, "Flink was asked {} times:\n{}", job.changes(), second.said());
-    let map = object(&namespace, &["configmap", "tidegate-orders"]).await?;
+    let map = namespace.object("ConfigMap", "tidegate-orders").await?;
     ensure!(map["data"]["state.json"].as_str().is_some_and(|state| state.contains("Done")), "{map}");
     Ok(())
 }

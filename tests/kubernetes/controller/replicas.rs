@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use super::bed::{Controller, Job, PATIENCE, install, namespace, object};
+use super::bed::{Controller, Job, PATIENCE, install, namespace};
 use super::rival::Rival;
 use crate::kubernetes::{Cluster, Namespace};
 use crate::testbed::until;
@@ -31,7 +31,7 @@ fn autoscaler(job: &Job, kind: &str, name: &str) -> String {
 }
 
 async fn replicas(namespace: &Namespace, kind: &str, name: &str) -> Result<u64> {
-    let object = object(namespace, &[kind, name]).await?;
+    let object = namespace.object(kind, name).await?;
     object["spec"]["replicas"].as_u64().context("no replicas")
 }
 
@@ -55,7 +55,7 @@ async fn who_writes_in_between_is_not_overwritten() -> Result<()> {
         ensure!(is_so, "{answers:?}\n{}", controller.said());
         let superseded = controller.said().contains("3 replicas are asked for now, not 2");
         ensure!(superseded == (from == "from=3 "), "{}", controller.said);
-        let found = object(&namespace, &["deployment", "taskmanagers"]).await?;
+        let found = namespace.object("Deployment", "taskmanagers").await?;
         ensure!(found["spec"]["replicas"].as_u64() >= Some(4), "{found}");
         let kept = &found["metadata"]["annotations"]["somebody"];
         ensure!(superseded || kept == "else", "{found}");
@@ -76,7 +76,7 @@ async fn what_a_quota_refuses_is_given_back_and_the_job_takes_what_there_is() ->
     let quota = "apiVersion: v1\nkind: ResourceQuota\nmetadata: {name: pods}\nspec: {hard: {pods: '4'}}\n";
     until("all pods", PATIENCE, async || {
         for kind in kinds {
-            let found = object(&namespace, &[kind, &kind.to_lowercase()]).await?;
+            let found = namespace.object(kind, &kind.to_lowercase()).await?;
             ensure!(found["status"]["readyReplicas"] == 2, "{kind}: {}", found["status"]);
         }
         Ok(())
@@ -84,7 +84,7 @@ async fn what_a_quota_refuses_is_given_back_and_the_job_takes_what_there_is() ->
     .await?;
     namespace.apply(quota).await?;
     until("the quota to be counted", PATIENCE, async || {
-        let found = object(&namespace, &["resourcequota", "pods"]).await?;
+        let found = namespace.object("ResourceQuota", "pods").await?;
         ensure!(found["status"]["used"]["pods"] == "4", "{}", found["status"]);
         Ok(())
     })
@@ -101,7 +101,7 @@ async fn what_a_quota_refuses_is_given_back_and_the_job_takes_what_there_is() ->
         until(&format!("the job of the {kind} to take what there is"), PATIENCE, async || {
             let replicas = replicas(&namespace, kind, &name).await?;
             let (changes, size) = (job.changes(), job.size());
-            let said = object(&namespace, &["configmap", &format!("tidegate-{name}")]).await?.to_string();
+            let said = namespace.object("ConfigMap", &format!("tidegate-{name}")).await?.to_string();
             ensure!(
                 (changes, size, replicas) == (1, 2, 2) && said.contains(words),
                 "{changes} changes, size {size}, {replicas} replicas\n{said}\n{}",

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::bed::{Controller, Job, PATIENCE, QUICK, install, object};
+use super::bed::{Controller, Job, PATIENCE, QUICK, install};
 use crate::kubernetes::Cluster;
 use crate::testbed::until;
 
@@ -42,9 +42,11 @@ async fn a_job_grows_into_what_the_nodes_have_room_for() -> Result<()> {
     let mut controller = Controller::start(&cluster, &namespace)?;
     // The status is written after the Deployment is.
     let done = until("one TaskManager more, and why it is not five", PATIENCE, async || {
-        let deployment = object(&namespace, &["deployment", "taskmanagers"]).await?;
-        let (replicas, status) =
-            (&deployment["spec"]["replicas"], &object(&namespace, &["fas", "orders"]).await?["status"]);
+        let deployment = namespace.object("Deployment", "taskmanagers").await?;
+        let (replicas, status) = (
+            &deployment["spec"]["replicas"],
+            &namespace.object("FlinkAutoscaler", "orders").await?["status"],
+        );
         ensure!(*replicas == 3 && status.to_string().contains("ClusterCapacity"), "{replicas}: {status}");
         Ok(())
     })

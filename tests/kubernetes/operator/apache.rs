@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::last_rescale;
-use crate::controller::bed::{awaits, install, object};
+use crate::controller::bed::{awaits, install};
 use crate::deploy::remove;
 use crate::kubernetes::{Cluster, FlinkOperator, Forward, Namespace};
 use crate::story::narrowed;
@@ -64,12 +64,12 @@ impl<'a> Operated<'a> {
     }
 
     async fn resource(&self) -> Result<Value> {
-        object(self.namespace, &["flinkdeployment", self.name]).await
+        self.namespace.object("FlinkDeployment", self.name).await
     }
 
     async fn said(&self) -> String {
-        let arguments = ["logs", "-l", "app.kubernetes.io/name=tidegate", "--tail=60", "--prefix"];
-        let tidegate = self.namespace.kubectl(&arguments).await.unwrap_or_else(|error| format!("{error:#}"));
+        let tidegate = self.namespace.logs("app.kubernetes.io/name=tidegate", "tidegate").await;
+        let tidegate = tidegate.unwrap_or_else(|error| format!("{error:#}"));
         format!("Tidegate:\n{tidegate}\nthe operator:\n{}", self.operator.said())
     }
 

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::last_rescale;
-use crate::controller::bed::{Controller, Job, PATIENCE, install, object, orders};
+use crate::controller::bed::{Controller, Job, PATIENCE, install, orders};
 use crate::kubernetes::{Cluster, Namespace};
 use crate::testbed::until;
 
@@ -174,7 +174,7 @@ async fn operated(cluster: &Cluster, manner: Manner) -> Result<(Namespace, Job, 
     namespace.apply(RUN).await?;
     let operator = Operator::start(&namespace, Arc::clone(&job.flink), manner);
     until("the operator to have looked", PATIENCE, async || {
-        let run = object(&namespace, &["jobrun", "orders"]).await?;
+        let run = namespace.object("JobRun", "orders").await?;
         ensure!(run["status"]["phase"] == "Ready", "{run}");
         Ok(())
     })
@@ -184,7 +184,7 @@ async fn operated(cluster: &Cluster, manner: Manner) -> Result<(Namespace, Job, 
 }
 
 async fn spec(namespace: &Namespace) -> Result<Value> {
-    Ok(object(namespace, &["jobrun", "orders"]).await?["spec"].clone())
+    Ok(namespace.object("JobRun", "orders").await?["spec"].clone())
 }
 
 #[tokio::test]
@@ -206,7 +206,7 @@ async fn an_operator_by_the_paths_of_its_fields_also_over_a_crash() -> Result<()
         Ok(())
     })
     .await?;
-    let run = object(&namespace, &["jobrun", "orders"]).await?;
+    let run = namespace.object("JobRun", "orders").await?;
     let (workers, pods) = (run["spec"]["workers"].as_u64(), run["spec"]["pods"].as_u64());
     ensure!(workers >= Some(4) && pods == workers.map(|workers| workers.div_ceil(2)), "{run}");
     ensure!(run["spec"]["image"] == "first", "{run}");
@@ -214,7 +214,7 @@ async fn an_operator_by_the_paths_of_its_fields_also_over_a_crash() -> Result<()
     ensure!(run["metadata"]["generation"] == 2, "changed once: {run}");
     let managers = run_managers(&namespace).await?;
     ensure!(managers.iter().any(|manager| manager == "tidegate"), "{managers:?}");
-    let found = object(&namespace, &["fas", "orders"]).await?;
+    let found = namespace.object("FlinkAutoscaler", "orders").await?;
     ensure!(found["status"]["mechanism"] == "Operator", "{}", found["status"]);
     ensure!(job.changes() == 0, "Flink itself was asked for nothing");
     second.stops().await?;
@@ -240,7 +240,7 @@ async fn what_an_operator_cannot_do_is_taken_back_and_what_somebody_else_does_is
         let (stages, end) = last_rescale(&failing, "orders").await?;
         let wanted = ["Planned", "Submitted", "Confirming", "RollingBack", "RolledBack"];
         ensure!(stages == wanted && end == "TimedOut", "{stages:?} {end}");
-        let found = object(&failing, &["fas", "orders"]).await?.to_string();
+        let found = failing.object("FlinkAutoscaler", "orders").await?.to_string();
         ensure!(found.contains("FailedBefore"), "{found}");
         // Another size than the one that has failed may be tried in between, on a slow machine.
         let spec = spec(&failing).await?;

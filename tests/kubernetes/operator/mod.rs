@@ -6,12 +6,11 @@ mod made_up;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use crate::controller::bed::object;
 use crate::kubernetes::Namespace;
 
 /// What is kept of the job of an autoscaler.
 async fn ledger(namespace: &Namespace, autoscaler: &str) -> Result<Value> {
-    let map = object(namespace, &["configmap", &format!("tidegate-{autoscaler}")]).await?;
+    let map = namespace.object("ConfigMap", &format!("tidegate-{autoscaler}")).await?;
     let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
     Ok(state["ledger"].clone())
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace as Resource, Pod, Service, ServiceAccount};
-use kube::api::PostParams;
+use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, LogParams, PostParams};
 use kube::core::NamespaceResourceScope;
-use kube::{Api, Client};
-use serde_json::json;
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::kubectl::Kubectl;
@@ -22,6 +22,19 @@ use crate::testbed::{Topic, until};
 
 /// How long the controllers may take to furnish a namespace.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How many lines of a log are of interest when something has not come about.
+const LINES: i64 = 60;
+
+/// Groups and versions of the kinds that tests read.
+const KINDS: &[(&str, &str, &[&str])] = &[
+    ("", "v1", &["ConfigMap", "ResourceQuota"]),
+    ("apps", "v1", &["Deployment", "StatefulSet"]),
+    ("events.k8s.io", "v1", &["Event"]),
+    ("flink.apache.org", "v1beta1", &["FlinkDeployment", "FlinkSessionJob"]),
+    ("made-up.example.com", "v1", &["JobRun"]),
+    ("tidegate.dev", "v1alpha1", &["FlinkAutoscaler"]),
+];
 
 /// A namespace that nobody else uses. Dropping it deletes it with all that is in it; with `TIDEGATE_KEEP` it stays.
 pub struct Namespace {
@@ -69,6 +82,45 @@ impl Namespace {
         K: kube::Resource<Scope = NamespaceResourceScope, DynamicType: Default> + Clone + Debug,
     {
         Api::namespaced(self.client(), &self.name)
+    }
+
+    /// An object as JSON, by its kind and name. It costs a thousandth of what a process of kubectl does, so that a test can
+    /// look again and again while it waits.
+    pub async fn object(&self, kind: &str, name: &str) -> Result<Value> {
+        let mut object = self.objects_of(kind)?.get(name).await.with_context(|| format!("{kind} {name}"))?;
+        object.metadata.managed_fields = None;
+        Ok(serde_json::to_value(object)?)
+    }
+
+    /// All objects of a kind as JSON.
+    pub async fn objects(&self, kind: &str) -> Result<Vec<Value>> {
+        let list =
+            self.objects_of(kind)?.list(&ListParams::default()).await.with_context(|| kind.to_owned())?;
+        Ok(list.items.into_iter().map(serde_json::to_value).collect::<Result<_, _>>()?)
+    }
+
+    fn objects_of(&self, kind: &str) -> Result<Api<DynamicObject>> {
+        let (group, version, _) = KINDS
+            .iter()
+            .find(|(.., kinds)| kinds.contains(&kind))
+            .with_context(|| format!("no group is known of {kind}"))?;
+        let resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, version, kind));
+        Ok(Api::namespaced_with(self.client(), &self.name, &resource))
+    }
+
+    /// The last lines that a container of the pods with a label has said.
+    pub async fn logs(&self, label: &str, container: &str) -> Result<String> {
+        let pods: Api<Pod> = self.api();
+        let params = LogParams {
+            container: Some(container.to_owned()),
+            tail_lines: Some(LINES),
+            ..LogParams::default()
+        };
+        let mut logs = String::new();
+        for pod in pods.list(&ListParams::default().labels(label)).await? {
+            logs += &pods.logs(&pod.name_any(), &params).await?;
+        }
+        Ok(logs)
     }
 
     /// Runs kubectl in this namespace, with all rights, and returns what it printed.

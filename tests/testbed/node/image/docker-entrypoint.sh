@@ -18,11 +18,19 @@ set_option() { # KEY VALUE
 # The value of a line `key: value`; nested YAML is not looked into.
 option() { sed -n "s/^$1: *//p" "$settings" | tail -n 1 | sed -e 's/^"\(.*\)"$/\1/' -e "s/^'\(.*\)'\$/\1/"; }
 
+# Flink's jars, in the order in which their classes were archived.
+class_path() {
+  local IFS=: jars=("$FLINK_HOME"/lib/*.jar)
+  echo "${jars[*]}"
+}
+sharing=()
+[ ! -e "$FLINK_HOME/classes.jsa" ] || sharing=("-XX:SharedArchiveFile=$FLINK_HOME/classes.jsa" -Xlog:cds=off)
+
 # Flink's own calculator turns its settings into the flags of the JVM and into settings with every size filled in.
 compute_memory() { # GET_JM_RESOURCE_PARAMS|GET_TM_RESOURCE_PARAMS ARG...
   local command=$1 out
   shift
-  out=$(java -cp "$FLINK_HOME/bin/*:$FLINK_HOME/lib/*" org.apache.flink.runtime.util.bash.BashJavaUtils "$command" \
+  out=$(java "${sharing[@]}" -cp "$(class_path):$FLINK_HOME/bin/bash-java-utils.jar" org.apache.flink.runtime.util.bash.BashJavaUtils "$command" \
     --configDir "$FLINK_CONF_DIR" "$@" 2>&1) || { echo "$out" >&2; exit 1; }
   mapfile -t out < <(sed -n 's/^BASH_JAVA_UTILS_EXEC_RESULT://p' <<<"$out")
   read -ra jvm_flags <<<"${out[0]}"
@@ -41,7 +49,7 @@ run_flink() { # ROLE CLASS ARG...
   for package in $opened; do flags+=("--add-opens=java.base/$package=ALL-UNNAMED"); done
   read -ra more <<<"$(option env.java.opts.all) $(option "env.java.opts.$role") $FLINK_ENV_JAVA_OPTS"
   exec java "${flags[@]}" "${more[@]}" "-Dlog.file=$FLINK_HOME/log/flink-$role.log" "-Dlog4j.configurationFile=file:$logging" \
-    -cp "$FLINK_HOME/lib/*" "$class" --configDir "$FLINK_CONF_DIR" "$@"
+    "${sharing[@]}" -cp "$(class_path)" "$class" --configDir "$FLINK_CONF_DIR" "$@"
 }
 
 role=$1
