@@ -39,6 +39,7 @@ async fn seen(poller: &mut Poller) -> Result<Observation> {
 }
 
 #[tokio::test]
+#[ignore = "on 1.20 it is seen after every change; tests/run soak has it"]
 async fn rates_are_exact_at_irregular_polls_on_2_3() -> Result<()> {
     rates_are_exact_at_irregular_polls("2.3").await
 }

@@ -20,6 +20,7 @@ async fn chain_keeps_its_rates_and_costs_on_2_3() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "on 2.3 it is seen after every change; tests/run soak has it"]
 async fn chain_keeps_its_rates_and_costs_on_1_20() -> Result<()> {
     chain_keeps_its_rates_and_costs("1.20").await
 }
