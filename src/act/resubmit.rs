@@ -5,42 +5,62 @@
 
 use std::collections::BTreeMap;
 
+use kube::Client;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::model::{
-    Attempt, Event, JobId, JobState, Parallelism, Rerun, Resubmission, Run, Stage, Stop, VertexId,
+    Attempt, Event, JobId, JobState, OVERRIDES, Parallelism, Rerun, Resubmission, Run, Stage, Stop, VertexId,
 };
 use crate::observe::flink::{FlinkClient, FlinkError, Refusal, RunRequest, SavepointOutcome, StopRequest};
+use crate::observe::kubernetes::ManagerTarget;
 use crate::policy::{AutoscalerSpec, SavepointSpec};
 
-/// What sizes a job that is run again vertex by vertex.
-const OVERRIDES: &str = "pipeline.jobvertex-parallelism-overrides";
+mod application;
 
 /// How a job is run again.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Program {
     /// Its jar, and where its savepoints go.
     pub savepoint: SavepointSpec,
     /// The name of the job, where it is found by that; otherwise it is the only one of its cluster.
     pub job: Option<String>,
+    /// What runs its JobManager, where it is run again by that, or why it cannot be reached.
+    pub manager: Option<Result<ManagerTarget, String>>,
 }
 
 impl Program {
     /// How the job of an autoscaler is run again, where it says so.
-    pub fn of(spec: &AutoscalerSpec) -> Option<Self> {
+    pub fn of(
+        spec: &AutoscalerSpec,
+        namespace: Option<&str>,
+        reach: &Result<(Client, String), String>,
+    ) -> Option<Self> {
         let savepoint = spec.savepoint.clone()?;
-        Some(Self { savepoint, job: spec.flink.job.clone() })
+        let manager = savepoint.job_manager.as_ref().map(|named| {
+            let (client, default) = reach.as_ref().map_err(Clone::clone)?;
+            Ok(ManagerTarget::new(client.clone(), namespace.unwrap_or(default), named))
+        });
+        Some(Self { savepoint, job: spec.flink.job.clone(), manager })
     }
 }
 
 /// How a job is brought back by hand at its old sizes.
-pub fn rerun(
+pub async fn rerun(
     client: &FlinkClient,
     attempt: &Attempt,
     resubmission: &Resubmission,
     program: &Program,
 ) -> Rerun {
+    let manifest = match (&program.manager, &resubmission.manager) {
+        (Some(Ok(target)), Some(manager)) => {
+            let location = resubmission.location.as_deref().unwrap_or("SAVEPOINT");
+            // An id that no run has had yet.
+            let id = Resubmission::new(resubmission.fallback, resubmission.since()).target;
+            application::by_manifest(target, manager, id, &attempt.from, location).await
+        }
+        _ => None,
+    };
     let SavepointSpec { jar, entry_class, args, .. } = program.savepoint.clone();
     let rerun = Rerun {
         url: client.url().to_owned(),
@@ -49,6 +69,7 @@ pub fn rerun(
         args,
         sizes: attempt.from.clone(),
         savepoint: resubmission.location.clone(),
+        manifest: manifest.map(Box::new),
     };
     rerun.without_secrets()
 }
@@ -73,6 +94,19 @@ pub async fn step(
     program: &Program,
 ) -> Event {
     let step = Step { client, attempt, resubmission, program };
+    match &program.manager {
+        Some(Ok(target)) => return application::step(&step, target).await,
+        Some(Err(why)) if resubmission.stage() == Stage::Planned => return Event::Changed(why.clone()),
+        Some(Err(why)) => return Event::Silence(why.clone()),
+        // Begun before the spec named a jar.
+        None if resubmission.manager.is_some() => {
+            return Event::Silence(
+                "spec.savepoint.jobManager, which said how it is run again, is gone: write it again"
+                    .to_owned(),
+            );
+        }
+        None => {}
+    }
     let seen = match resubmission.stage() {
         Stage::Planned => step.last_look().await,
         Stage::StopRequested => step.stop().await,
@@ -126,8 +160,19 @@ impl Step<'_> {
         Instant::now() + self.client.timeout()
     }
 
-    /// Whether the job is still as it was when this was decided.
+    /// Whether the job is still as it was when this was decided, and its jar is there.
     async fn last_look(&self) -> Result<Event, FlinkError> {
+        let seen = self.as_planned().await?;
+        let is_fit = matches!(seen, Event::Run(Run::Present { state: JobState::Running, .. }));
+        // What is not there cannot be run again: better to know before the job is stopped.
+        if is_fit && self.jar().await?.is_none() {
+            return Ok(Event::Changed(self.no_jar()));
+        }
+        Ok(seen)
+    }
+
+    /// Whether the job is still as it was when this was decided.
+    async fn as_planned(&self) -> Result<Event, FlinkError> {
         let job = self.attempt.job;
         let run = self.look_at(job).await?;
         if !matches!(run, Run::Present { state: JobState::Running, .. }) {
@@ -140,10 +185,6 @@ impl Step<'_> {
             .find(|(vertex, reading)| self.attempt.from.get(vertex) != Some(&reading.parallelism));
         if resized.is_some() || view.readings.len() != self.attempt.from.len() {
             return Ok(Event::Changed("the job has other sizes, or other vertices, by now".to_owned()));
-        }
-        // What is not there cannot be run again: better to know before the job is stopped.
-        if self.jar().await?.is_none() {
-            return Ok(Event::Changed(self.no_jar()));
         }
         Ok(Event::Run(run))
     }

@@ -46,11 +46,8 @@ impl Job {
         };
         let now = clock::now();
         let mut fenced = false;
-        let rerun = act::rerun(self.poller.client(), attempt, resubmission, program);
         if self.state.resubmit(&event, now) {
-            if self.state.needs_a_person() {
-                self.state.keep_rerun(rerun);
-            }
+            self.keep_rerun().await;
             self.poller.forget_job();
             fenced = self.sync().await;
             self.tell(now_in);
@@ -69,6 +66,15 @@ impl Job {
             _ = stop.wait_for(|stop| *stop) => Some(None),
             () = sleep(pause) => Some(Some(fenced)),
         }
+    }
+
+    /// Notes how the job is brought back by hand, where that is left.
+    async fn keep_rerun(&mut self) {
+        let attempt = self.state.ledger.attempt.as_ref().filter(|_| self.state.needs_a_person());
+        let Some((attempt, program)) = attempt.zip(self.program.as_ref()) else { return };
+        let Some(resubmission) = &attempt.resubmission else { return };
+        let rerun = act::rerun(self.poller.client(), attempt, resubmission, program).await;
+        self.state.keep_rerun(rerun);
     }
 
     fn tell(&self, before: Stage) {

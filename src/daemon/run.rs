@@ -157,7 +157,10 @@ pub async fn run(config: Config, options: &Options, stop: impl Future<Output = (
 
 /// The API server, where a workload or an operator's resource is named; it is by its absence that a job goes without.
 async fn reach(config: &Config) -> Reach {
-    let needs_none = |spec: &AutoscalerSpec| spec.workload.is_none() && spec.operator.is_none();
+    let by_manifest =
+        |spec: &AutoscalerSpec| spec.savepoint.as_ref().is_some_and(|spec| spec.job_manager.is_some());
+    let needs_none =
+        |spec: &AutoscalerSpec| spec.workload.is_none() && spec.operator.is_none() && !by_manifest(spec);
     if config.autoscalers.iter().all(|autoscaler| needs_none(&autoscaler.spec)) {
         return Err("no workload is named".to_owned());
     }
@@ -222,7 +225,7 @@ fn jobs(
             resumes: state.ledger.attempt.is_some(),
             queries,
             hastener: act::Hastener::default(),
-            program: act::Program::of(&spec),
+            program: act::Program::of(&spec, namespace.as_deref(), reach),
             trouble: Trouble::default(),
             traces: TraceIds::default(),
             keeper: Keeper::Directory(Arc::clone(store)),

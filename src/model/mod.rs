@@ -3,10 +3,12 @@
 //! Comes in: values from outside, turned away here when they are not finite or not possible. Goes out: plain, immutable
 //! data that every later stage may trust. This module must never do IO, read a clock, or decide anything.
 
+mod arguments;
 mod around;
 mod graph;
 mod ids;
 mod ledger;
+mod manager;
 pub(crate) mod nearest;
 mod operator;
 mod rerun;
@@ -17,6 +19,7 @@ mod time;
 mod units;
 mod upgrade;
 
+pub use arguments::{NoArguments, OVERRIDES, job_id};
 pub use around::{
     Amount, Answer, Around, Container, ContainerCpu, Cpu, CpuTold, Memory, MemoryPools, Phase, Pod, Ready,
     ReadyStatus, Registered, Removes, Room, Scalable, TaskManager, Workload,
@@ -24,9 +27,10 @@ pub use around::{
 pub use graph::{Edge, Graph, GraphError, Ship, Vertex};
 pub use ids::{IdError, JobId, TriggerId, VertexId};
 pub use ledger::{Attempt, CurvePoint, Expectation, Ledger, Need, NeedWindow, Pressure, Rescale, RescaleEnd};
+pub use manager::{Manager, ManagerIs, ManagerKind, ManagerPod, ManagerSeen, WantedRun};
 pub use nearest::Hint;
 pub use operator::{Hindrance, OperatorFields, OperatorSeen, OperatorState, Overrides};
-pub use rerun::Rerun;
+pub use rerun::{ByManifest, Rerun};
 pub use resubmission::{Event, NotResumed, Reached, Restored, Resubmission, Run, Stage, Stop};
 pub use scaling::{Growth, NoRoom, Scaled, Scaling};
 pub use snapshot::{

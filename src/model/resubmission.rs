@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{JobId, JobState, Rerun, Timestamp, TriggerId};
+use super::{JobId, JobState, Manager, Rerun, Timestamp, TriggerId};
 
 /// A job whose savepoint is complete finishes within seconds. One that still runs after this long has failed while finishing,
 /// and Flink has started it again.
@@ -127,6 +127,9 @@ pub struct Resubmission {
     /// Since when nothing was heard of Flink in this state.
     #[serde(skip)]
     pub silent_since: Option<Timestamp>,
+    /// What runs the JobManager, where the job is run again by its arguments.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manager: Option<Box<Manager>>,
     /// How it is brought back by hand, where a person is needed for that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rerun: Option<Box<Rerun>>,
@@ -178,7 +181,9 @@ pub enum Event {
     Silence(String),
     /// Flink was asked for the stop, and for how it goes; and the state of the job, `None` where the cluster does not know it.
     Stop(Stop, Option<JobState>),
-    /// What the plan assumed is no longer so.
+    /// All is as it was planned for, and the job is run again by the arguments of this JobManager.
+    Fit(Box<Manager>),
+    /// What the plan assumed is no longer so, or somebody else has taken over what runs the job.
     Changed(String),
     /// Another job of the same name runs, which is none of ours.
     Rival(JobId),
@@ -219,6 +224,7 @@ impl Resubmission {
             unanswered: None,
             is_given_up: false,
             silent_since: None,
+            manager: None,
             rerun: None,
         }
     }
@@ -233,6 +239,9 @@ impl Resubmission {
             (Stage::Failed, Some(_)) => {}
             (Stage::Failed, None) => return Err(NotResumed::NoSavepoint),
             (stage, _) => return Err(NotResumed::NotFailed(stage)),
+        }
+        if let Some(manager) = &mut self.manager {
+            manager.earlier.extend([self.target, self.fallback]);
         }
         let Self { target, fallback, .. } = Self::new(job, now);
         (self.target, self.fallback) = (target, fallback);
@@ -295,7 +304,11 @@ impl Resubmission {
             {
                 Some(Stage::StopRequested)
             }
-            (Stage::Planned, Event::Changed(why)) => Some(self.superseded(why)),
+            (Stage::Planned, Event::Fit(manager)) if age <= STILL_WANTED => {
+                self.manager = Some(manager.clone());
+                Some(Stage::StopRequested)
+            }
+            (stage, Event::Changed(why)) if !stage.is_over() => Some(self.superseded(why)),
             (Stage::Planned, _) => Some(self.superseded("what it was planned for is no longer so")),
 
             (Stage::StopRequested, Event::Stop(stop, job)) => self.stopping(stop, *job, age),
@@ -350,6 +363,7 @@ impl Resubmission {
             (
                 Stage::StopRequested,
                 Event::Run(_)
+                | Event::Fit(_)
                 | Event::Changed(_)
                 | Event::Rival(_)
                 | Event::Unanswered(_)
@@ -359,13 +373,14 @@ impl Resubmission {
             | (
                 Stage::SavepointDone | Stage::Confirming | Stage::Cancelling,
                 Event::Stop(..)
+                | Event::Fit(_)
                 | Event::Changed(_)
                 | Event::Rival(_)
                 | Event::Unanswered(_)
                 | Event::Refused(_)
                 | Event::Late,
             )
-            | (Stage::Submitted | Stage::RollingBack, Event::Stop(..) | Event::Changed(_))
+            | (Stage::Submitted | Stage::RollingBack, Event::Stop(..) | Event::Fit(_) | Event::Changed(_))
             | (Stage::Done | Stage::RolledBack | Stage::NotStopped | Stage::Superseded | Stage::Failed, _) => {
                 None
             }
@@ -464,7 +479,9 @@ impl Resubmission {
     }
 
     fn rolling_back(&mut self, run: &Run, age: Duration) -> Option<Stage> {
-        let Run::Present { state, all_up, restored } = run else { return None };
+        let Run::Present { state, all_up, restored } = run else {
+            return (age > LOST_AFTER).then(|| self.failed("the job does not come up at its old size"));
+        };
         match state {
             JobState::Failed => Some(self.failed("the job has failed at its old size, too")),
             JobState::Canceled | JobState::Cancelling | JobState::Suspended => {
@@ -677,6 +694,7 @@ mod tests {
             (RollingBack, 1, run(Failed), Stage::Failed),
             (RollingBack, 1, run(Canceled), Superseded),
             (RollingBack, 1801, run(Running), Stage::Failed),
+            (RollingBack, 1801, Event::Run(Run::Absent), Stage::Failed),
         ]);
         // Who was away itself has not heard for as long as it was away.
         for stage in [RollingBack, Stage::Stopped, Stage::Submitted, Stage::Confirming] {

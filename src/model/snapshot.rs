@@ -166,6 +166,9 @@ pub struct Cluster {
     pub version: FlinkVersion,
     /// From `/config.features.web-rescale` (1.18+) and, on 2.3, `schedulerType`.
     pub scheduler: Scheduler,
+    /// `/config.features.web-submit` is false: no jar can be run over REST, as in application mode.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub takes_no_jars: bool,
 }
 
 /// The cluster's slots (`/overview`), not read in every cycle.

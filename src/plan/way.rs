@@ -12,6 +12,9 @@ const IN_PLACE_SINCE: FlinkVersion = FlinkVersion { major: 1, minor: 18, patch: 
 /// ignore it (FLINK-33534).
 const OVERRIDES_SINCE: FlinkVersion = FlinkVersion { major: 1, minor: 19, patch: 0 };
 
+/// No version is earlier.
+const ALWAYS: FlinkVersion = FlinkVersion { major: 0, minor: 0, patch: 0 };
+
 /// From this version on it is ignored again (FLINK-38770), at least up to 2.3.0.
 const OVERRIDES_UNTIL: FlinkVersion = FlinkVersion { major: 2, minor: 0, patch: 0 };
 
@@ -60,10 +63,7 @@ impl Way {
 /// # Errors
 /// Why there is none, and which setting would allow one.
 pub fn way(cluster: Cluster, policy: &Policy) -> Result<Way, String> {
-    let anew = || {
-        let takes_overrides = (OVERRIDES_SINCE..OVERRIDES_UNTIL).contains(&cluster.version);
-        if takes_overrides { Way::Savepoint } else { Way::SavepointWhole }
-    };
+    let anew = || anew(cluster, policy);
     let why = match cluster.scheduler {
         // It takes all slots there are, whatever size it is run at.
         Scheduler::Reactive => return reactive(policy),
@@ -71,7 +71,7 @@ pub fn way(cluster: Cluster, policy: &Policy) -> Result<Way, String> {
             return Err("the job does not run in reactive mode; set `scheduler-mode: reactive`, or leave `spec.mechanism` out"
                 .to_owned());
         }
-        _ if policy.mechanism == Mechanism::Savepoint => return Ok(anew()),
+        _ if policy.mechanism == Mechanism::Savepoint => return anew(),
         _ if cluster.version < IN_PLACE_SINCE => {
             format!("Flink {} cannot rescale a running job in place; 1.18 and later can", cluster.version)
         }
@@ -82,12 +82,33 @@ pub fn way(cluster: Cluster, policy: &Policy) -> Result<Way, String> {
         Scheduler::Adaptive | Scheduler::Unknown => return Ok(Way::InPlace),
     };
     match policy.mechanism {
-        Mechanism::Auto if policy.can_run_again => Ok(anew()),
+        Mechanism::Auto if policy.can_run_again => anew().map_err(|instead| format!("{why}; and {instead}")),
         Mechanism::Auto => {
             Err(format!("{why}, or say in `spec.savepoint` how it is run again from a savepoint"))
         }
         Mechanism::InPlace | Mechanism::Savepoint | Mechanism::Reactive | Mechanism::Operator => Err(why),
     }
+}
+
+/// The job is run again: by its jar, or by its JobManager's arguments where that is in application mode.
+fn anew(cluster: Cluster, policy: &Policy) -> Result<Way, String> {
+    match (cluster.takes_no_jars, policy.runs_by_manifest) {
+        (true, false) if policy.can_run_again => {
+            return Err("no jar can be run over REST (`web-submit: false`), as in application mode: name what runs its JobManager in \
+                        `spec.savepoint.jobManager` in place of a jar; in a session cluster set `web.submit.enable: true`"
+                .to_owned());
+        }
+        (false, true) => {
+            return Err("it is a session cluster, whose JobManager's arguments say nothing of its jobs: name the jar in \
+                        `spec.savepoint.jar` in place of `jobManager`"
+                .to_owned());
+        }
+        _ => {}
+    }
+    // In application mode they are the cluster's, which has heeded them for longer.
+    let since = if policy.runs_by_manifest { ALWAYS } else { OVERRIDES_SINCE };
+    let takes_overrides = (since..OVERRIDES_UNTIL).contains(&cluster.version);
+    Ok(if takes_overrides { Way::Savepoint } else { Way::SavepointWhole })
 }
 
 /// In reactive mode there is one way, and it needs something that makes TaskManagers.
@@ -124,13 +145,46 @@ mod tests {
             ("1.17.2", Default, Auto, false, None),
             ("2.3.0", Default, Auto, true, Some(Way::SavepointWhole)),
         ] {
-            let cluster = Cluster { version: version.parse().expect("a version"), scheduler };
+            let cluster =
+                Cluster { version: version.parse().expect("a version"), scheduler, takes_no_jars: false };
             let policy = Policy { mechanism, can_run_again, ..Policy::default() };
             let got = way(cluster, &policy);
             assert_eq!(
                 got.as_ref().ok(),
                 expected.as_ref(),
                 "{version} {scheduler:?} {mechanism:?}: {got:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn in_application_mode_it_is_run_again_by_its_jobmanager_and_by_nothing_else() {
+        use Mechanism::{Auto, InPlace, Savepoint};
+        use Scheduler::{Adaptive, Default};
+        for (version, scheduler, mechanism, takes_no_jars, runs_by_manifest, expected) in [
+            ("1.17.2", Default, Auto, true, true, Ok(Way::Savepoint)),
+            ("1.18.1", Default, Savepoint, true, true, Ok(Way::Savepoint)),
+            ("1.20.5", Default, Auto, true, true, Ok(Way::Savepoint)),
+            ("2.3.0", Default, Auto, true, true, Ok(Way::SavepointWhole)),
+            ("2.3.0", Adaptive, Auto, true, true, Ok(Way::InPlace)),
+            ("2.3.0", Adaptive, Savepoint, true, true, Ok(Way::SavepointWhole)),
+            ("1.20.5", Default, Auto, true, false, Err("spec.savepoint.jobManager")),
+            ("1.20.5", Adaptive, Savepoint, true, false, Err("web.submit.enable: true")),
+            ("1.20.5", Default, Auto, false, true, Err("spec.savepoint.jar")),
+            ("2.3.0", Adaptive, Savepoint, false, true, Err("spec.savepoint.jar")),
+            ("2.3.0", Default, InPlace, true, true, Err("jobmanager.scheduler: adaptive")),
+        ] {
+            let cluster = Cluster { version: version.parse().expect("a version"), scheduler, takes_no_jars };
+            let policy = Policy { mechanism, can_run_again: true, runs_by_manifest, ..Policy::default() };
+            let is_it = match (way(cluster, &policy), expected) {
+                (Ok(got), Ok(expected)) => got == expected,
+                (Err(why), Err(setting)) => why.contains(setting),
+                (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
+            };
+            assert!(
+                is_it,
+                "{version} {scheduler:?} {mechanism:?} {takes_no_jars}: {:?}",
+                way(cluster, &policy)
             );
         }
     }
@@ -148,8 +202,10 @@ mod tests {
             (Scheduler::Default, Reactive, true, None),
             (Scheduler::Adaptive, Auto, true, Some(Way::InPlace)),
         ] {
-            let cluster = Cluster { version: "1.17.2".parse().expect("a version"), scheduler };
-            let newer = Cluster { version: "2.3.0".parse().expect("a version"), scheduler };
+            let cluster =
+                Cluster { version: "1.17.2".parse().expect("a version"), scheduler, takes_no_jars: false };
+            let newer =
+                Cluster { version: "2.3.0".parse().expect("a version"), scheduler, takes_no_jars: false };
             let policy = Policy { mechanism, has_workload, can_run_again: true, ..Policy::default() };
             assert_eq!(way(newer, &policy).ok(), expected, "{scheduler:?} {mechanism:?} {has_workload}");
             if scheduler == Scheduler::Reactive {
@@ -165,7 +221,8 @@ mod tests {
             ("1.17.2", Scheduler::Adaptive, ["1.18", "spec.savepoint"]),
             ("2.3.0", Scheduler::Reactive, ["spec.workload", "adaptive"]),
         ] {
-            let cluster = Cluster { version: version.parse().expect("a version"), scheduler };
+            let cluster =
+                Cluster { version: version.parse().expect("a version"), scheduler, takes_no_jars: false };
             let why = way(cluster, &Policy::default()).expect_err("there is none");
             assert!(settings.iter().all(|setting| why.contains(setting)), "{why}");
         }

@@ -41,12 +41,12 @@ pub use schedule::{Cron, CronError, Demand, InForce, OpenWindow, Schedule, Sched
 pub use span::{Span, SpanError};
 pub use spec::{
     Alignment, AutoscalerSpec, Backlog, Backpressure, Behavior, Blackout, Bounds, Budget, CatchUp,
-    ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, Limits, Mechanism, MemoryPressure, Mode, ObservedOr,
-    OperatorKind, OperatorPaths, OperatorRef, PAUSE_ANNOTATION, Pause, PauseError, Policy, PolicyRef,
-    PolicySpec, Prometheus, PrometheusRef, Quota, ReplicaBounds, Resource, ResourceName, ResourceTarget,
-    Rival, Rule, SavepointFormat, SavepointSpec, ScaleDirection, ScalingPolicyType, ScalingRate,
-    ScalingRules, ServicePort, ServiceRef, SpecPath, StatusPath, Throughput, UtilizationBand, VertexSpec,
-    VertexUtilization, WorkloadRef, check_operator_api,
+    ExternalTarget, Fallback, FlinkAutoscaler, FlinkRef, JobManagerRef, Limits, Mechanism, MemoryPressure,
+    Mode, ObservedOr, OperatorKind, OperatorPaths, OperatorRef, PAUSE_ANNOTATION, Pause, PauseError, Policy,
+    PolicyRef, PolicySpec, Prometheus, PrometheusRef, Quota, ReplicaBounds, Resource, ResourceName,
+    ResourceTarget, Rival, Rule, SavepointFormat, SavepointSpec, ScaleDirection, ScalingPolicyType,
+    ScalingRate, ScalingRules, ServicePort, ServiceRef, SpecPath, StatusPath, Throughput, UtilizationBand,
+    VertexSpec, VertexUtilization, WorkloadRef, check_operator_api,
 };
 pub use when::{Facts, JobFacts, SignalFacts, Unanswered, When, WhenError, WhenFault};
 

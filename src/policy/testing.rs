@@ -115,6 +115,7 @@ impl Job {
             cluster: Cluster {
                 version: FlinkVersion { major: 2, minor: 3, patch: 0 },
                 scheduler: Scheduler::Adaptive,
+                takes_no_jars: false,
             },
             slots: Some(Slots { at: START, total: 64, available: 60, taskmanagers: 8, jobs_running: 1 }),
             vertices: vertices.iter().map(|&(p, _)| Reading::fresh(Parallelism::clamped(p))).collect(),

@@ -71,6 +71,7 @@ impl Job {
             cluster: Cluster {
                 version: FlinkVersion { major: 2, minor: 3, patch: 0 },
                 scheduler: Scheduler::Adaptive,
+                takes_no_jars: false,
             },
             slots: None,
             graph: Arc::new(graph),

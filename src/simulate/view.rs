@@ -255,7 +255,7 @@ impl Simulation {
             SchedulerKind::Default => Scheduler::Default,
             SchedulerKind::Reactive => Scheduler::Reactive,
         };
-        Cluster { version: self.scenario.flink_version, scheduler }
+        Cluster { version: self.scenario.flink_version, scheduler, takes_no_jars: false }
     }
 
     /// How long an answer takes now.

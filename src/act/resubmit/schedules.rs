@@ -71,7 +71,7 @@ impl Play {
         });
         let written = serde_json::to_string(&state).expect("a state");
         let savepoint = SavepointSpec { jar: JAR.to_owned(), ..SavepointSpec::default() };
-        let program = Program { savepoint, job: Some(NAME.to_owned()) };
+        let program = Program { savepoint, job: Some(NAME.to_owned()), manager: None };
         let crashes = dice.one_of(&[0, 0, 5, 30, 60]);
         Self {
             session,

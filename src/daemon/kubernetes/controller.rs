@@ -293,7 +293,7 @@ impl Controller {
             workload: Workload::of(&setup.spec, &setup.policy, Some(&key.namespace), &reach),
             operator: Operator::of(&setup.spec, Some(&key.namespace), &reach),
             queries,
-            program: Program::of(&setup.spec),
+            program: Program::of(&setup.spec, Some(&key.namespace), &reach),
             carried,
             place: Place {
                 client: means.client.clone(),

@@ -24,7 +24,7 @@ impl FlinkClient {
     }
 
     /// `GET /jobmanager/config`.
-    pub(super) async fn settings(&self, until: Instant) -> Result<Settings, FlinkError> {
+    pub(crate) async fn settings(&self, until: Instant) -> Result<Settings, FlinkError> {
         self.get("/jobmanager/config", until).await?.read()
     }
 

@@ -124,7 +124,7 @@ impl Checkup {
         now: fn() -> Timestamp,
     ) -> Result<Self, FlinkError> {
         let until = Instant::now() + client.timeout();
-        let Config { version, web_rescale } = client.config(until).await?;
+        let Config { version, web_rescale, web_submit: _ } = client.config(until).await?;
         let (kept, overview, listed) =
             tokio::join!(client.kept(until), client.overview(until), client.jobs(until));
         let slots = Overview::slots(overview?, now());

@@ -7,6 +7,7 @@
 mod checkup;
 mod fault;
 mod findings;
+mod manager;
 mod matching;
 mod needs;
 mod operator;
@@ -20,6 +21,8 @@ mod watch;
 pub use checkup::{ClusterCheckup, Denied, Named, OperatorCheckup, WorkloadCheckup, WorkloadSeen};
 pub(crate) use fault::{Fault, in_time};
 pub use findings::findings;
+pub use manager::ManagerTarget;
+pub(crate) use manager::{Try, of_gone, patch, to_create, with_args};
 pub(crate) use matching::matched;
 pub use operator::OperatorTarget;
 pub(crate) use operator::Read;

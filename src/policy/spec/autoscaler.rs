@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{OperatorRef, PrometheusRef, ServiceRef};
-use crate::model::Parallelism;
+use crate::model::{ManagerKind, Parallelism};
 use crate::policy::Span;
 
 /// How one job is to be scaled.
@@ -152,7 +152,7 @@ pub enum Mechanism {
     Auto,
     /// By resource requirements; needs Flink 1.18 or later and the adaptive scheduler.
     InPlace,
-    /// The job is stopped with a savepoint and its jar run again from it; needs a session cluster and `savepoint`.
+    /// The job is stopped with a savepoint and run again from it, by its jar or by its JobManager's arguments; needs `savepoint`.
     Savepoint,
     /// Only the replicas of `workload` are changed, and the job takes the slots there are; needs `scheduler-mode: reactive`.
     Reactive,
@@ -167,19 +167,25 @@ impl Mechanism {
     }
 }
 
-/// How a job is run again from a savepoint: Flink does not tell of a running job which jar it came from. The jar has to be on the
-/// cluster (`POST /jars/upload`), and stays there where `web.upload.dir` outlives the JobManager.
+/// How a job is run again from a savepoint: by its jar on a session cluster, as Flink does not tell of a running job which jar it came
+/// from; or by the arguments of its JobManager in application mode.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(extend("x-any-of" = ["jar", "jobManager"], "x-at-most-one" = ["jar", "jobManager"]))]
 pub struct SavepointSpec {
-    /// The jar's file name as it was uploaded, such as orders.jar: the newest of that name is run.
+    /// The jar's file name as it was uploaded, such as orders.jar: the newest of that name is run. It has to be on the cluster (`POST
+    /// /jars/upload`), and stays there where `web.upload.dir` outlives the JobManager.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1))]
     pub jar: String,
-    /// The class whose `main` is run; the one that the jar's manifest names, without it.
+    /// What runs the JobManager, where that is in application mode: its arguments are given another savepoint and size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job_manager: Option<JobManagerRef>,
+    /// The class whose `main` is run; the one that the jar's manifest names, without it. Only with `jar`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1))]
     pub entry_class: Option<String>,
-    /// The arguments of `main`.
+    /// The arguments of `main`. Only with `jar`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
     /// The directory of the savepoints; the cluster's own (`execution.checkpointing.savepoint-dir`) without it.
@@ -194,6 +200,17 @@ pub struct SavepointSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub keep: Option<u32>,
+}
+
+/// What runs a JobManager in application mode, in the namespace of the `FlinkAutoscaler`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JobManagerRef {
+    /// Deployment or Job.
+    pub kind: ManagerKind,
+    /// The name.
+    #[schemars(length(min = 1))]
+    pub name: String,
 }
 
 /// Savepoints that are kept where nobody says how many.

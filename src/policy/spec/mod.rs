@@ -21,8 +21,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use autoscaler::{
-    AutoscalerSpec, Bounds, FlinkRef, Mechanism, Mode, PolicyRef, ReplicaBounds, SavepointFormat,
-    SavepointSpec, VertexSpec, WorkloadRef,
+    AutoscalerSpec, Bounds, FlinkRef, JobManagerRef, Mechanism, Mode, PolicyRef, ReplicaBounds,
+    SavepointFormat, SavepointSpec, VertexSpec, WorkloadRef,
 };
 pub use behavior::{Behavior, ScalingPolicyType, ScalingRate, ScalingRules};
 pub use limits::{Alignment, Blackout, Budget, Limits, MemoryPressure, Quota, ScaleDirection};
@@ -68,6 +68,9 @@ pub struct Policy {
     /// Whether it is known how the job is run again from a savepoint.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub can_run_again: bool,
+    /// Whether that is by the arguments of its JobManager, and not by a jar.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub runs_by_manifest: bool,
     /// Whether the workload is named that gives the job its slots.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub has_workload: bool,
@@ -91,6 +94,10 @@ impl Policy {
             rivals: Vec::new(),
             mechanism: autoscaler.mechanism,
             can_run_again: autoscaler.savepoint.is_some(),
+            runs_by_manifest: autoscaler
+                .savepoint
+                .as_ref()
+                .is_some_and(|savepoint| savepoint.job_manager.is_some()),
             has_workload: autoscaler.workload.is_some(),
             operator_within: autoscaler.operator.as_ref().map(|operator| operator.within),
         }

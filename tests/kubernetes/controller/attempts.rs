@@ -32,6 +32,7 @@ fn failed() -> Ledger {
         args,
         sizes: sizes(2),
         savepoint: resubmission.location.clone(),
+        manifest: None,
     };
     resubmission.rerun = Some(Box::new(rerun.without_secrets()));
     let attempt = Attempt::new(job, at, at, sizes(2), sizes(5));

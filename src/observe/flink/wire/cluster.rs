@@ -15,6 +15,8 @@ pub(crate) struct Config {
     pub(crate) version: FlinkVersion,
     /// Whether the web page may rescale jobs: only with the adaptive scheduler, and not in reactive mode. Since 1.18.
     pub(crate) web_rescale: Option<bool>,
+    /// Whether jars can be run over REST: never in application mode, where Flink says so.
+    pub(crate) web_submit: bool,
 }
 
 #[derive(Deserialize)]
@@ -30,6 +32,7 @@ struct RawConfig<'a> {
 #[serde(rename_all = "kebab-case")]
 struct Features {
     web_rescale: Option<bool>,
+    web_submit: Option<bool>,
 }
 
 impl Answer<'_> for Config {
@@ -39,7 +42,8 @@ impl Answer<'_> for Config {
             field: "flink-version",
             value: raw.flink_version.chars().take(40).collect(),
         })?;
-        Ok(Self { version, web_rescale: raw.features.web_rescale })
+        let Features { web_rescale, web_submit } = raw.features;
+        Ok(Self { version, web_rescale, web_submit: web_submit.unwrap_or(true) })
     }
 }
 
@@ -52,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) adaptive: Option<bool>,
     /// `metrics.fetcher.update-interval`, where it is set and understood.
     pub(crate) fetch_interval: Option<Duration>,
+    /// `high-availability.type`, or `high-availability` of earlier versions: whether it is any.
+    pub(crate) highly_available: bool,
 }
 
 #[derive(Deserialize)]
@@ -74,6 +80,9 @@ impl Answer<'_> for Settings {
                 "scheduler-mode" => settings.reactive = value.trim().eq_ignore_ascii_case("reactive"),
                 "jobmanager.scheduler" => {
                     settings.adaptive = Some(value.trim().eq_ignore_ascii_case("adaptive"));
+                }
+                "high-availability.type" | "high-availability" => {
+                    settings.highly_available |= !value.trim().eq_ignore_ascii_case("none");
                 }
                 "metrics.fetcher.update-interval" => settings.fetch_interval = duration(value),
                 _ => {}
@@ -107,7 +116,8 @@ const REQUIREMENTS_SINCE: (u16, u16) = (1, 18);
 /// What the cluster is, from `/config`, from `/jobmanager/config` where that may be read, and from the job's own
 /// `schedulerType` (2.3).
 pub(crate) fn cluster(config: Config, settings: Option<Settings>, job_type: Option<JobScheduler>) -> Cluster {
-    Cluster { version: config.version, scheduler: scheduler(config, settings, job_type) }
+    let scheduler = scheduler(config, settings, job_type);
+    Cluster { version: config.version, scheduler, takes_no_jars: !config.web_submit }
 }
 
 fn scheduler(config: Config, settings: Option<Settings>, job_type: Option<JobScheduler>) -> Scheduler {
@@ -207,12 +217,12 @@ mod tests {
     use super::*;
 
     fn config(version: &str, web_rescale: Option<bool>) -> Config {
-        Config { version: version.parse().expect(version), web_rescale }
+        Config { version: version.parse().expect(version), web_rescale, web_submit: true }
     }
 
     #[test]
     fn tells_the_scheduler_from_what_the_version_says() {
-        let set = |reactive, adaptive| Some(Settings { reactive, adaptive, fetch_interval: None });
+        let set = |reactive, adaptive| Some(Settings { reactive, adaptive, ..Settings::default() });
         let (adaptive, other) = (Some(JobScheduler::Adaptive), Some(JobScheduler::Other));
         for (version, web_rescale, settings, job_type, expected) in [
             ("1.17.2", None, set(false, Some(true)), None, Scheduler::Default),
@@ -260,11 +270,19 @@ mod tests {
     fn keeps_of_the_settings_only_what_matters() {
         let body =
             br#"[{"key":"jobmanager.scheduler","value":"Adaptive"},{"key":"s3.secret-key","value":"******"},
-            {"key":"metrics.fetcher.update-interval","value":"1 s"}]"#;
+            {"key":"metrics.fetcher.update-interval","value":"1 s"},{"key":"high-availability.type","value":"kubernetes"}]"#;
         let settings = Settings::read(body).expect("settings");
         let second = Some(Duration::from_secs(1));
-        assert_eq!(settings, Settings { reactive: false, adaptive: Some(true), fetch_interval: second });
+        let expected = Settings {
+            reactive: false,
+            adaptive: Some(true),
+            fetch_interval: second,
+            highly_available: true,
+        };
+        assert_eq!(settings, expected);
         let unset = Settings::read(b"[]").expect("settings");
-        assert_eq!(unset.fetch_interval, Some(DEFAULT_FETCH_INTERVAL));
+        assert_eq!((unset.fetch_interval, unset.highly_available), (Some(DEFAULT_FETCH_INTERVAL), false));
+        let none = br#"[{"key":"high-availability","value":"NONE"}]"#;
+        assert!(!Settings::read(none).expect("settings").highly_available);
     }
 }

@@ -137,6 +137,11 @@ impl Checkpoints {
         savepoint.external_path.clone().filter(|_| is_last && is_meant)
     }
 
+    /// Where the last savepoint of the run is, whoever asked for it.
+    pub(crate) fn savepoint(&self) -> Option<&str> {
+        self.latest.savepoint.as_ref()?.external_path.as_deref()
+    }
+
     /// What the job was last restored from.
     pub(crate) fn restored(self) -> Option<Restored> {
         let RawRestored { is_savepoint, external_path } = self.latest.restored?;

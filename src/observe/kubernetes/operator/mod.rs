@@ -16,6 +16,8 @@ use crate::model::{OperatorChange, OperatorSeen, Timestamp};
 use crate::policy::{OperatorKind, OperatorRef};
 use reading::Places;
 
+pub(super) use reading::digest;
+
 /// An operator's resource, and the API server that has it. Connects to nothing by itself.
 #[derive(Clone)]
 pub struct OperatorTarget {

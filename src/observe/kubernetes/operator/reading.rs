@@ -157,7 +157,7 @@ fn without_nothing(value: &Value) -> Value {
 }
 
 /// Of a tree, whatever the order of its fields (FNV-1a, 64 bits): it is to notice a change, not to withstand an attack.
-fn digest(value: &Value) -> String {
+pub(in super::super) fn digest(value: &Value) -> String {
     fn feed(hash: &mut u64, bytes: &[u8]) {
         for byte in bytes {
             *hash = (*hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01B3);
