@@ -263,7 +263,13 @@ impl Shown {
         }
         let by_hand = command.as_deref().unwrap_or("flink run --fromSavepoint SAVEPOINT JAR ARGUMENTS");
         let hides = rerun.as_ref().is_some_and(Rerun::hides);
-        let hidden = if hides { "\n  What is hidden there is in spec.savepoint.args." } else { "" };
+        let hidden = match rerun.as_ref().and_then(|rerun| rerun.manifest.as_deref()) {
+            _ if !hides => String::new(),
+            Some(by) => {
+                format!("\n  What is hidden there is in the manifest of {} {}.", by.kind.name(), by.name)
+            }
+            None => "\n  What is hidden there is in spec.savepoint.args.".to_owned(),
+        };
         let Some(savepoint) = savepoint else {
             return format!(
                 "{autoscaler} does not run, and where its savepoint is is not known: {why}\n  Look for the newest one in the savepoint \

@@ -145,6 +145,15 @@ fn savepoint(document: &Document<'_>, errors: &mut Vec<ConfigError>) {
         let what = "Savepoint needs spec.savepoint, which says how the job is run again: `savepoint: {jar: NAME.jar}`";
         errors.push(document.error(&mechanism, Problem::Format(what.to_owned())));
     }
+    if document.find(&["spec", "savepoint", "jobManager"]).is_some() {
+        for field in ["entryClass", "args"] {
+            let path = ["spec", "savepoint", field];
+            if document.find(&path).is_some() {
+                let what = "with jobManager it is in the manifest that runs it: leave the field out";
+                errors.push(document.error(&path, Problem::Format(what.to_owned())));
+            }
+        }
+    }
     let is_id = document.text(&job).is_some_and(|job| job.parse::<JobId>().is_ok());
     if says_how && is_id {
         let what = "a job that is run again from a savepoint gets another id: name it by its name";

@@ -210,6 +210,11 @@ pub(super) fn of_autoscaler() -> Vec<Rule> {
         )
         .at("flink.job"),
         Rule::new(
+            "!has(self.savepoint) || !has(self.savepoint.jobManager) || (!has(self.savepoint.entryClass) && !has(self.savepoint.args))",
+            "with jobManager, entryClass and args are in the manifest that runs it: leave them out",
+        )
+        .at("savepoint"),
+        Rule::new(
             "!has(self.savepoint) || !has(self.flink) || !has(self.flink.job) || !self.flink.job.matches('^[0-9a-fA-F]{32}$')",
             "a job that is run again from a savepoint gets another id: name it by its name",
         )

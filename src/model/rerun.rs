@@ -119,6 +119,14 @@ impl Rerun {
         if let Some(by_manifest) = manifest {
             return by_manifest.command();
         }
+        if jar.is_empty() {
+            let from = savepoint.as_deref().unwrap_or("SAVEPOINT");
+            let most = sizes.values().copied().max().unwrap_or(Parallelism::ONE);
+            return format!(
+                "# after standalone-job put: --fromSavepoint {} -Dparallelism.default={most}",
+                quoted(from)
+            );
+        }
         let server = url.split_once("://").map_or(&**url, |(_, server)| server);
         let parallelism = sizes.values().copied().max().unwrap_or(Parallelism::ONE).to_string();
         let overrides: Vec<_> = sizes.iter().map(|(vertex, size)| format!("{vertex}:{size}")).collect();

@@ -72,6 +72,8 @@ async fn takes_what_files_may_hold() -> Result<()> {
         autoscaler(
             "mechanism: Savepoint\n  savepoint: {jar: orders.jar}\n  flink: {url: 'http://x', job: orders}",
         ),
+        autoscaler("savepoint: {jobManager: {kind: Deployment, name: orders-jobmanager}, keep: 3}"),
+        autoscaler("savepoint: {jobManager: {kind: Job, name: orders-jobmanager}, directory: 's3://b/s'}"),
         autoscaler(
             "mechanism: Operator\n  operator: {apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: orders, within: 20m}",
         ),
@@ -114,7 +116,9 @@ async fn takes_what_files_may_hold() -> Result<()> {
 async fn takes_every_policy_and_every_configuration_there_is() -> Result<()> {
     let namespace = namespace().await?;
     let mut files = Vec::new();
-    for folder in ["policies", "tests", "deploy/flink", "deploy/kustomize", "deploy/operators"] {
+    for folder in
+        ["policies", "tests", "deploy/flink", "deploy/kustomize", "deploy/operators", "deploy/application"]
+    {
         yaml_files(&root().join(folder), &mut files)?;
     }
     let mut applied = 0;
@@ -206,6 +210,22 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
                 "savepoint: {jar: a.jar}\n  flink: {url: 'http://x', job: 5e92a1a4c0f2c8e1a4b1d1f1c0ffee00}",
             ),
             "spec.flink.job: Invalid value: a job that is run again from a savepoint gets another id",
+        ),
+        (
+            autoscaler("savepoint: {jar: a.jar, jobManager: {kind: Job, name: x}}"),
+            "spec.savepoint: Invalid value: exactly one of jar and jobManager must be there",
+        ),
+        (
+            autoscaler("savepoint: {keep: 2}"),
+            "spec.savepoint: Invalid value: exactly one of jar and jobManager must be there",
+        ),
+        (
+            autoscaler("savepoint: {jobManager: {kind: StatefulSet, name: x}}"),
+            "spec.savepoint.jobManager.kind: Unsupported value",
+        ),
+        (
+            autoscaler("savepoint: {jobManager: {kind: Job, name: x}, args: [a]}"),
+            "spec.savepoint: Invalid value: with jobManager, entryClass and args are in the manifest",
         ),
         (autoscaler("workload: {kind: Deployment, name: x}"), "spec.workload.apiVersion: Required value"),
         (policy("rules: []"), "spec.rules"),

@@ -103,6 +103,7 @@ async fn the_chart_is_taken_with_all_that_it_offers() -> Result<()> {
         "priorityClassName=system-cluster-critical",
         "files={orders-tls,prometheus}",
         "operators={flink.apache.org/flinkdeployments,flinkoperator.k8s.io/flinkclusters}",
+        "jobManagers={Deployment/orders-jobmanager,Job/clicks-jobmanager}",
     ];
     let namespace = namespace().await?;
     namespace.apply(&chart(&namespace, &more).await?).await?;
@@ -133,6 +134,7 @@ async fn the_chart_refuses_wrong_values() -> Result<()> {
         ("files={../x}", "'/files/0'"),
         ("otlp.endpoint=collector:4318", "'/otlp/endpoint'"),
         ("operators={flinkdeployments}", "'/operators/0'"),
+        ("jobManagers={orders}", "'/jobManagers/0'"),
     ] {
         let refused = chart(&namespace, &[value]).await.err().map(|e| format!("{e:#}")).unwrap_or_default();
         ensure!(refused.contains(said), "{value} is answered by {refused:?}");
@@ -260,8 +262,14 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
         "update configmaps other",
     ];
     let operating = ["get flinkdeployments.flink.apache.org x", "patch flinksessionjobs.flink.apache.org x"];
+    let managing = [
+        "patch deployments.apps flink-jobmanager",
+        "get jobs.batch flink-jobmanager",
+        "delete jobs.batch flink-jobmanager",
+        "create jobs.batch",
+    ];
     let acts = [&seeing[..], &own, &scaling].concat();
-    let acts_alone = [&never[..], &operating].concat();
+    let acts_alone = [&never[..], &operating, &managing].concat();
     let of_sidecar = ["mode=sidecar", "sidecar.autoscaler=flink", "sidecar.workload.name=flink-taskmanager"];
     for (path, values, account, yes, no) in [
         ("kustomize/daemon", &["namespaces={all}"][..], "tidegate", acts.clone(), acts_alone.clone()),
@@ -281,11 +289,24 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
             .concat(),
         ),
         (
+            "kustomize/application",
+            &["namespaces={all}", "jobManagers={Deployment/flink-jobmanager,Job/flink-jobmanager}"],
+            "tidegate",
+            [&acts[..], &managing].concat(),
+            // Of those alone that are named.
+            [
+                &never[..],
+                &operating,
+                &["delete jobs.batch x", "get jobs.batch x", "delete deployments.apps flink-jobmanager"],
+            ]
+            .concat(),
+        ),
+        (
             "kustomize/dry-run",
             &["mode=dry-run", "namespaces={all}"],
             "tidegate",
             [&seeing[..], &own].concat(),
-            [&never[..], &scaling, &operating].concat(),
+            [&never[..], &scaling, &operating, &managing].concat(),
         ),
         (
             "kustomize/sidecar",
@@ -318,7 +339,7 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
 /// Takes away what an overlay has put outside of its namespace.
 pub(super) async fn remove(namespace: &Namespace) -> Result<()> {
     for kind in ["clusterrolebinding", "clusterrole"] {
-        for name in ["observe", "scale", "operate"] {
+        for name in ["observe", "scale", "operate", "manage"] {
             for prefix in [namespace.name().to_owned(), format!("{}-tidegate", namespace.name())] {
                 namespace
                     .kubectl(&["delete", kind, &format!("{prefix}-{name}"), "--ignore-not-found"])

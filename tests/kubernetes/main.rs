@@ -12,6 +12,7 @@ mod kubernetes;
 #[path = "../testbed/mod.rs"]
 mod testbed;
 
+mod application;
 mod bed_works;
 mod controller;
 mod crd;

@@ -371,6 +371,7 @@ pub(crate) fn snapshot(
         cluster: Cluster {
             version: FlinkVersion { major: 2, minor: 3, patch: 0 },
             scheduler: Scheduler::Adaptive,
+            takes_no_jars: false,
         },
         slots,
         vertices: sizes.iter().map(reading).collect(),

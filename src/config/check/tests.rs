@@ -44,6 +44,10 @@ fn names_the_mistakes_of_what_an_operator_runs() {
             "  savepoint: {jar: a.jar}\n  operator: {apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: x}",
             "f:6:3: spec.operator: it and savepoint exclude each other; leave one of them out",
         ),
+        (
+            "  savepoint: {jar: a.jar, jobManager: {kind: Job, name: x}}",
+            "f:5:27: spec.savepoint.jobManager: it and jar exclude each other; leave one of them out",
+        ),
     ] {
         assert_eq!(of_autoscaler(lines).join("\n"), expected, "{lines}");
     }

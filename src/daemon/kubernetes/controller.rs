@@ -38,10 +38,11 @@ use crate::daemon::metrics::Metrics;
 use crate::daemon::operator::Operator;
 use crate::daemon::pace;
 use crate::daemon::workload::Workload;
+use crate::model::ManagerKind;
 use crate::observe::flink::Poller;
 use crate::observe::prometheus::{Servers, Whose};
 use crate::observe::{Gate, Within};
-use crate::policy::PrometheusRef;
+use crate::policy::{AutoscalerSpec, PrometheusRef};
 use crate::record::State;
 
 /// A task whose state was written by somebody else begins anew after this long: two that do not know of each other, each with
@@ -264,6 +265,9 @@ impl Controller {
         left: Option<Left>,
     ) -> Result<(), Refused> {
         let refused = |message: String| Refused { reason: "InvalidSpec", message };
+        if let Some(why) = ends_with_its_job(&setup.spec, &self.means.me) {
+            return Err(refused(why));
+        }
         let client = self.clients.of(&setup.spec.flink).map_err(|error| refused(error.to_string()))?;
         let named = setup.spec.prometheus.as_ref().or(self.means.prometheus.as_ref());
         let whose = Whose::of(&setup.spec, &key.name, Some(&key.namespace));
@@ -324,6 +328,19 @@ impl Controller {
         self.running.insert(key.clone(), Running { uid, setup, term, stop, gone });
         Ok(())
     }
+}
+
+/// Why a process in a pod of the Job that is to be deleted and created again cannot be the one that does it.
+fn ends_with_its_job(spec: &AutoscalerSpec, me: &str) -> Option<String> {
+    let manager = spec.savepoint.as_ref()?.job_manager.as_ref()?;
+    let is_of_it = me.strip_prefix(&*manager.name).is_some_and(|rest| rest.starts_with('-'));
+    (manager.kind == ManagerKind::Job && is_of_it).then(|| {
+        format!(
+            "spec.savepoint.jobManager: this process ({me}) runs in a pod of Job {}, and would end with it before it is created again: \
+             run the JobManager by a Deployment, or Tidegate as a daemon of its own",
+            manager.name
+        )
+    })
 }
 
 /// The status that was shown last: by this process, or by another.

@@ -14,12 +14,13 @@ use serde_json::Value;
 
 use super::super::finding::Weight;
 use super::fault::{Fault, in_time};
-use super::needs::{NEEDS, OF_OPERATORS, OF_WORKLOADS};
+use super::manager::ManagerTarget;
+use super::needs::{NEEDS, OF_DEPLOYMENTS, OF_JOBS, OF_OPERATORS, OF_WORKLOADS};
 use super::operator::{OperatorTarget, Read};
 use super::target::Target;
 use crate::crd::FlinkAutoscaler;
-use crate::model::{OperatorSeen, Timestamp};
-use crate::policy::{AutoscalerSpec, Mode, OperatorRef, WorkloadRef};
+use crate::model::{ManagerKind, OperatorSeen, Timestamp};
+use crate::policy::{AutoscalerSpec, JobManagerRef, Mode, OperatorRef, WorkloadRef};
 
 /// Kinds that Tidegate brings along, by their plurals.
 const OURS: [&str; 2] = ["flinkautoscalers", "scalingpolicies"];
@@ -43,6 +44,8 @@ pub struct ClusterCheckup {
     pub workloads: Vec<WorkloadCheckup>,
     /// The operators' resources that autoscalers name.
     pub operators: Vec<OperatorCheckup>,
+    /// What runs the JobManagers in application mode that autoscalers name: each that cannot be used, and why.
+    pub unfit_managers: Vec<(String, String)>,
     /// The autoscalers that are there, by name.
     pub autoscalers: Vec<(String, AutoscalerSpec)>,
 }
@@ -142,6 +145,10 @@ impl ClusterCheckup {
             autoscalers.iter().filter_map(|(_, spec)| spec.operator.clone()).collect();
         let of_operators = denied_of_operators(client, namespace, &named).await;
         denied.extend(of_operators.map_err(|fault| fault.to_string())?);
+        let managers: Vec<JobManagerRef> =
+            autoscalers.iter().filter_map(|(_, spec)| spec.savepoint.as_ref()?.job_manager.clone()).collect();
+        let of_managers = denied_of_managers(client, namespace, &managers).await;
+        denied.extend(of_managers.map_err(|fault| fault.to_string())?);
         Ok(Self {
             version,
             namespace: namespace.to_owned(),
@@ -151,6 +158,7 @@ impl ClusterCheckup {
             skew_ms,
             workloads: workloads(client, namespace, all).await,
             operators: operators(client, namespace, &named, now).await,
+            unfit_managers: unfit_managers(client, namespace, &managers).await,
             autoscalers,
         })
     }
@@ -238,6 +246,47 @@ async fn denied_of_operators(
     }
     denied.retain(|denied| !denied.verbs.is_empty());
     Ok(denied)
+}
+
+/// What is refused of the JobManagers that are named.
+async fn denied_of_managers(
+    client: &Client,
+    namespace: &str,
+    named: &[JobManagerRef],
+) -> Result<Vec<Denied>, Fault> {
+    let mut denied: Vec<Denied> = Vec::new();
+    for JobManagerRef { kind, name } in named {
+        let (group, plural, needs) = match kind {
+            ManagerKind::Deployment => ("apps", "deployments", OF_DEPLOYMENTS),
+            ManagerKind::Job => ("batch", "jobs", OF_JOBS),
+        };
+        for &(verbs, weight, costs) in needs {
+            // What is created has no name yet.
+            let name = (!verbs.contains(&"create")).then_some(name.as_str());
+            let verbs = refused(client, (namespace, name), group, plural, verbs).await?;
+            let found = Denied { group: group.to_owned(), resource: plural.to_owned(), verbs, weight, costs };
+            if !found.verbs.is_empty() && !denied.contains(&found) {
+                denied.push(found);
+            }
+        }
+    }
+    Ok(denied)
+}
+
+/// The JobManagers that are named and cannot be used.
+async fn unfit_managers(client: &Client, namespace: &str, named: &[JobManagerRef]) -> Vec<(String, String)> {
+    let mut unfit = Vec::new();
+    for named in named {
+        let target = ManagerTarget::new(client.clone(), namespace, named);
+        let why = match target.read().await {
+            Ok(Some((_, Ok(seen)))) => seen.hindrance,
+            Ok(Some((_, Err(why)))) => Some(why),
+            Ok(None) => Some("there is none of that name".to_owned()),
+            Err(fault) => Some(fault.to_string()),
+        };
+        unfit.extend(why.map(|why| (target.shown(), why)));
+    }
+    unfit
 }
 
 async fn operators(

@@ -48,6 +48,16 @@ pub fn findings(seen: &ClusterCheckup) -> Vec<Finding> {
     for operator in &seen.operators {
         of_operator(operator, &mut found);
     }
+    for (manager, why) in &seen.unfit_managers {
+        found.push(Finding {
+            weight: Weight::Prevents,
+            what: "NoJobManager",
+            about: Some(manager.clone()),
+            found: why.clone(),
+            costs: "its job is not rescaled by a savepoint",
+            mend: "spec.savepoint.jobManager: the Deployment or Job that starts standalone-job".to_owned(),
+        });
+    }
     found.sort_by_key(|finding| finding.weight);
     found
 }
@@ -168,6 +178,7 @@ mod tests {
                 hpas: Vec::new(),
             }],
             operators: Vec::new(),
+            unfit_managers: Vec::new(),
             autoscalers: Vec::new(),
         }
     }
@@ -201,7 +212,11 @@ mod tests {
             let seen_so = WorkloadSeen { without_cpu: own(cpu), without_memory: own(memory) };
             seen.workloads[0].seen = Ok(seen_so);
         }
-        let rows: [(Make, (Weight, &str, &str)); 14] = [
+        let rows: [(Make, (Weight, &str, &str)); 15] = [
+            (
+                |seen| seen.unfit_managers = vec![("Deployment jm".to_owned(), "set `strategy`".to_owned())],
+                (Prevents, "NoJobManager", "spec.savepoint.jobManager"),
+            ),
             (
                 |seen| {
                     operated(seen, Some(Hindrance::Autoscaler), OperatorState::Stable);

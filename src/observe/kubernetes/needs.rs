@@ -100,6 +100,19 @@ pub(super) const OF_OPERATORS: [(&[&str], Weight, &str); 2] = [
     (&["patch"], Weight::Prevents, "an operator cannot be asked for another size of its job"),
 ];
 
+/// The Deployment of a JobManager that an autoscaler names.
+pub(super) const OF_DEPLOYMENTS: &[(&[&str], Weight, &str)] = &[
+    (&["get"], Weight::Prevents, "the JobManager's Deployment is not seen, and its job not rescaled"),
+    (&["patch"], Weight::Prevents, "the JobManager cannot be given the savepoint and the size of its job"),
+];
+
+/// The same of a Job.
+pub(super) const OF_JOBS: &[(&[&str], Weight, &str)] = &[
+    (&["get"], Weight::Prevents, "the JobManager's Job is not seen, and its job not rescaled"),
+    (&["delete"], Weight::Prevents, "the JobManager's Job cannot make place for one of another size"),
+    (&["create"], Weight::Prevents, "the JobManager's Job cannot be created at another size"),
+];
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -137,6 +150,7 @@ mod tests {
         let mut granted_by_deploy = granted(include_str!("../../../deploy/kustomize/base/clusterroles.yaml"));
         granted_by_deploy.extend(granted(include_str!("../../../deploy/kustomize/base/lease.yaml")));
         granted_by_deploy.extend(granted(include_str!("../../../deploy/kustomize/operator/operate.yaml")));
+        granted_by_deploy.extend(granted(include_str!("../../../deploy/kustomize/application/manage.yaml")));
         // Each with the other way to do the same, which is not gone.
         granted_by_deploy.retain(|(_, resource, verb)| match &**resource {
             "leases" => verb != "patch",
@@ -158,6 +172,11 @@ mod tests {
         for plural in ["flinkdeployments", "flinksessionjobs"] {
             for (verbs, ..) in OF_OPERATORS {
                 needed.extend(verbs.iter().map(|verb| own("flink.apache.org", plural, verb)));
+            }
+        }
+        for (group, plural, needs) in [("apps", "deployments", OF_DEPLOYMENTS), ("batch", "jobs", OF_JOBS)] {
+            for (verbs, ..) in needs {
+                needed.extend(verbs.iter().map(|verb| own(group, plural, verb)));
             }
         }
         assert_eq!(needed, granted_by_deploy);

@@ -25,6 +25,8 @@ pub struct Options {
     pub cpu: &'static str,
     /// Configuration over that of `deploy/flink/base`, with checkpoints every 5 s.
     pub config: Vec<(String, String)>,
+    /// What runs the JobManager: `Deployment`, or `Job`, of which it is the whole life.
+    pub manager: &'static str,
     /// What is added to the JobManager's Deployment, as a strategic merge patch.
     pub beside_jobmanager: Option<String>,
     /// What gives the slots: `Deployment` or `StatefulSet`.
@@ -39,6 +41,7 @@ impl Default for Options {
             slots: 2,
             cpu: "100m",
             config: Vec::new(),
+            manager: "Deployment",
             beside_jobmanager: None,
             workload: "Deployment",
         }

@@ -83,6 +83,22 @@ fn jobmanager(namespace: &Namespace, options: &Options) -> Result<String> {
     jobmanager.replace("{cpu: 500m, memory: 1600Mi}", "{cpu: 100m, memory: 600Mi}")?;
     jobmanager.replace("{cpu: \"2\", memory: 1600Mi}", "{cpu: \"2\", memory: 640Mi}")?;
     jobmanager.of_flink(namespace, options)?;
+    match options.manager {
+        "Deployment" => {}
+        "Job" => {
+            jobmanager
+                .replace("apiVersion: apps/v1\nkind: Deployment\n", "apiVersion: batch/v1\nkind: Job\n")?;
+            let own = jobmanager
+                .0
+                .split_once("  replicas: 1\n")
+                .and_then(|(_, rest)| rest.split_once("  template:\n"));
+            let own = own.map(|(own, _)| own.to_owned()).unwrap_or_default();
+            jobmanager.replace(&format!("  replicas: 1\n{own}"), "")?;
+            let spec = "      automountServiceAccountToken: false\n";
+            jobmanager.replace(spec, &format!("{spec}      restartPolicy: OnFailure\n"))?;
+        }
+        other => bail!("a {other} runs no JobManager"),
+    }
     Ok(jobmanager.0)
 }
 
@@ -154,7 +170,7 @@ impl Manifest {
 async fn patched(namespace: &Namespace, objects: &str, patch: &str) -> Result<String> {
     let mut all = Vec::new();
     for object in objects.split("\n---\n") {
-        let is_it = object.contains("kind: Deployment\n");
+        let is_it = object.contains("kind: Deployment\n") || object.contains("kind: Job\n");
         let arguments = ["patch", "--local", "-f", "-", "--type=strategic", "-p", patch, "-o", "yaml"];
         all.push(if is_it { namespace.kubectl_on(&arguments, object).await? } else { object.to_owned() });
     }

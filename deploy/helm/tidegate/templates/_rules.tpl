@@ -61,6 +61,34 @@
 {{- end }}
 {{- end -}}
 
+{{- /* Other arguments for JobManagers in application mode. Kubernetes can limit neither a patch to single fields, nor the creation of
+Jobs to names. */ -}}
+{{- define "tidegate.rules.manage" -}}
+{{- $named := dict "Deployment" list "Job" list -}}
+{{- range .Values.jobManagers }}
+{{- $kind := index (splitList "/" .) 0 }}
+{{- $_ := set $named $kind (append (get $named $kind) (index (splitList "/" .) 1)) }}
+{{- end }}
+{{- $acts := ne .Values.mode "dry-run" -}}
+{{- with get $named "Deployment" }}
+- apiGroups: [apps]
+  resources: [deployments]
+  resourceNames: [{{ join ", " . }}]
+  verbs: [{{ if $acts }}get, patch{{ else }}get{{ end }}]
+{{- end }}
+{{- with get $named "Job" }}
+- apiGroups: [batch]
+  resources: [jobs]
+  resourceNames: [{{ join ", " . }}]
+  verbs: [{{ if $acts }}get, delete{{ else }}get{{ end }}]
+{{- if $acts }}
+- apiGroups: [batch]
+  resources: [jobs]
+  verbs: [create]
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- /* One FlinkAutoscaler and its own TaskManagers. */ -}}
 {{- define "tidegate.rules.sidecar" -}}
 # Its own FlinkAutoscaler; the others are seen so that two for one job are noticed.

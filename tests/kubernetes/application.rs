@@ -1,0 +1,241 @@
+//! Jobs in application mode that cannot be rescaled in place, in real pods: stopped with a savepoint, and run again by their
+//! JobManager's arguments, though Tidegate is killed in between.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+
+use crate::controller::bed::{Controller, install, object};
+use crate::kubernetes::{Cluster, Flink, Namespace, Options};
+use crate::testbed::{Job, Topic, until};
+
+/// Java starts within seconds, and a Lease that nobody gives back is taken over after twelve; the machine is busy with other tests.
+const PATIENCE: Duration = Duration::from_mins(4);
+
+const OBJECTS: &str = "
+apiVersion: tidegate.dev/v1alpha1
+kind: ScalingPolicy
+metadata: {name: short}
+spec:
+  rules: [{throughput: {}}]
+  behavior: {scaleDown: {stabilizationWindowSeconds: 5}}
+  limits: {cooldown: 1s}
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: FlinkAutoscaler
+metadata: {name: flink}
+spec:
+  flink: {url: 'URL', poll: 1s}
+  policyRef: {name: short}
+  parallelism: {max: 3}
+  savepoint: {keep: 1, jobManager: {kind: KIND, name: flink-jobmanager}}
+";
+
+/// What a job that is run again goes through.
+const STAGES: [&str; 7] =
+    ["Planned", "StopRequested", "SavepointDone", "Stopped", "Submitted", "Confirming", "Done"];
+
+/// A job in application mode, and where it counts what it has seen.
+struct Bed<'a> {
+    namespace: &'a Namespace,
+    flink: Flink<'a>,
+    topic: Topic,
+    kind: &'static str,
+}
+
+impl<'a> Bed<'a> {
+    async fn start(namespace: &'a Namespace, version: &'static str, kind: &'static str) -> Result<Self> {
+        let topic = namespace.topic("orders")?;
+        topic.set_rate(150.0)?;
+        let counts = namespace.shared_folder().join("counts");
+        std::fs::create_dir(&counts)?;
+        std::fs::set_permissions(&counts, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+        let mut job = Job::chain(&topic)
+            .with("sink.counts", &counts.to_string_lossy())
+            .with("checkpoint-millis", "1000");
+        if version != "1.20" {
+            // There is one size for the whole job.
+            for stage in ["source", "parse", "enrich", "sink"] {
+                job = job.parallelism(stage, 0);
+            }
+        }
+        let (class, arguments) = job.program();
+        let begin = ["standalone-job", "--job-classname", class].map(str::to_owned);
+        let arguments: Vec<_> = begin.iter().chain(arguments).collect();
+        let args = json!({"spec": {"template": {"spec": {"containers": [{"name": "jobmanager", "args": arguments}]}}}});
+        let options = Options {
+            version,
+            taskmanagers: 1,
+            slots: 4,
+            manager: kind,
+            beside_jobmanager: Some(args.to_string()),
+            ..Options::default()
+        };
+        let flink = namespace.flink(options.with("jobmanager.scheduler", "default")).await?;
+        Ok(Self { namespace, flink, topic, kind })
+    }
+
+    /// The one job that the cluster knows, as soon as it runs with these sizes.
+    async fn runs(&self, before: &str, sizes: &[(&str, u64)]) -> Result<String> {
+        until("the job to run", PATIENCE, async || {
+            let jobs = self.flink.client().get("/jobs").await?;
+            let [job] = &jobs["jobs"].as_array().context("jobs")?[..] else {
+                anyhow::bail!("not one job: {jobs}")
+            };
+            let id = job["id"].as_str().context("an id")?.to_owned();
+            ensure!(id != before, "it is still {id}");
+            self.flink.client().running_at(&id, Duration::ZERO, sizes).await?;
+            Ok(id)
+        })
+        .await
+    }
+
+    /// The rescales that are over, when there are so many.
+    async fn rescales(&self, count: usize, controller: &mut Controller) -> Result<Vec<Value>> {
+        until("the rescale to be over", PATIENCE, async || {
+            let map = object(self.namespace, &["configmap", "tidegate-flink"]).await?;
+            let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
+            let rescales = state["ledger"]["rescales"].as_array().cloned().unwrap_or_default();
+            ensure!(rescales.len() >= count, "{rescales:?}\n{}", controller.said());
+            Ok(rescales)
+        })
+        .await
+    }
+
+    /// The arguments of the JobManager that say which run it is.
+    async fn arguments(&self) -> Result<Vec<String>> {
+        let found = object(self.namespace, &[self.kind, "flink-jobmanager"]).await?;
+        let args =
+            found["spec"]["template"]["spec"]["containers"][0]["args"].as_array().context("arguments")?;
+        Ok(args.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+
+    /// It was restored from a savepoint, which its arguments name, and it is the run that they name.
+    async fn is_from_a_savepoint(&self, job: &str) -> Result<()> {
+        let restored =
+            self.flink.client().get(&format!("/jobs/{job}/checkpoints")).await?["latest"]["restored"].clone();
+        let args = self.arguments().await?;
+        let value = |name: &str| args.iter().skip_while(|arg| *arg != name).nth(1).map(String::as_str);
+        ensure!(value("--job-id") == Some(job), "{job}: {args:?}");
+        ensure!(restored["is_savepoint"] == true, "{restored}");
+        ensure!(value("--fromSavepoint") == restored["external_path"].as_str(), "{restored}: {args:?}");
+        Ok(())
+    }
+
+    /// Every record is counted, and none twice, over all runs.
+    async fn counts_are_exact(&self) -> Result<()> {
+        self.topic.set_rate(0.0)?;
+        let counts = || -> Result<BTreeMap<u64, u64>> {
+            let mut counts = BTreeMap::new();
+            for entry in std::fs::read_dir(self.namespace.shared_folder().join("counts"))? {
+                let entry = entry?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let Some(Ok(checkpoint)) = name.split_once('-').map(|(id, _)| id.parse::<u64>()) else {
+                    continue;
+                };
+                *counts.entry(checkpoint).or_default() +=
+                    std::fs::read_to_string(entry.path())?.parse::<u64>()?;
+            }
+            Ok(counts)
+        };
+        let begun = counts()?.keys().next_back().copied().unwrap_or(0);
+        until("all that was produced to be counted, and nothing twice", PATIENCE, async || {
+            let (produced, read) = (self.topic.produced()?, self.topic.read()?);
+            ensure!(read as f64 >= produced - 16.0, "{read} of {produced} read");
+            let counts = counts()?;
+            let (id, count) = counts.iter().rev().nth(1).context("no checkpoint")?;
+            ensure!(*id > begun + 2 && *count == read, "{count} of {read} counted by checkpoint {id}");
+            Ok(())
+        })
+        .await
+    }
+
+    fn objects(&self, sizes: &str) -> String {
+        let text = OBJECTS.replace("URL", self.flink.client().url()).replace("KIND", self.kind);
+        text.replace("{max: 3}", sizes)
+    }
+}
+
+fn all_done(rescales: &[Value]) -> Result<()> {
+    for rescale in rescales {
+        let reached = rescale["reached"].as_array().context("states")?;
+        let stages: Vec<&str> = reached.iter().filter_map(|reached| reached["stage"].as_str()).collect();
+        ensure!(rescale["end"] == "Done" && stages == STAGES, "{rescale}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_deployment_is_given_another_savepoint_and_another_size_for_each_vertex() -> Result<()> {
+    let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
+    install(cluster).await?;
+    let namespace = cluster.namespace().await?;
+    let bed = Bed::start(&namespace, "1.20", "Deployment").await?;
+    let first = bed.runs("", &[("parse", 1)]).await?;
+    // Two JobManagers would run side by side: it is said, and nothing is touched.
+    let rolling = r#"{"spec":{"strategy":{"type":"RollingUpdate"}}}"#;
+    namespace.kubectl(&["patch", "deployment", "flink-jobmanager", "-p", rolling]).await?;
+    namespace.apply(&bed.objects("{max: 3}")).await?;
+    let mut controller = Controller::start(cluster, &namespace)?;
+    bed.topic.set_rate(400.0)?;
+    controller.says("strategy: {type: Recreate}").await?;
+    ensure!(bed.runs("", &[("parse", 1)]).await? == first, "it was stopped all the same");
+    let recreate = r#"{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}"#;
+    namespace.kubectl(&["patch", "deployment", "flink-jobmanager", "-p", recreate]).await?;
+
+    // The job has ended, and its JobManager still says the old arguments.
+    controller.says("stage=Stopped").await?;
+    controller.signal("KILL")?;
+    ensure!(!bed.arguments().await?.contains(&"--fromSavepoint".to_owned()), "too late to be a test");
+    let mut controller = Controller::start(cluster, &namespace)?;
+    let second = bed.runs(&first, &[("source", 1), ("parse", 3), ("sink", 1)]).await?;
+    bed.is_from_a_savepoint(&second).await?;
+    let rescales = bed.rescales(1, &mut controller).await?;
+    all_done(&rescales)?;
+
+    // Smaller at once, whatever the load.
+    namespace.apply(&bed.objects("{max: 2}")).await?;
+    let third = bed.runs(&second, &[("parse", 2)]).await?;
+    bed.is_from_a_savepoint(&third).await?;
+    all_done(&bed.rescales(2, &mut controller).await?)?;
+    bed.counts_are_exact().await?;
+    controller.says("an old savepoint is disposed of").await.map(drop)
+}
+
+#[tokio::test]
+async fn a_job_is_deleted_and_created_with_another_savepoint_and_size() -> Result<()> {
+    let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
+    install(cluster).await?;
+    let namespace = cluster.namespace().await?;
+    let bed = Bed::start(&namespace, "2.3", "Job").await?;
+    let first = bed.runs("", &[("parse", 1)]).await?;
+    let uid = object(&namespace, &["job", "flink-jobmanager"]).await?["metadata"]["uid"].clone();
+    namespace.apply(&bed.objects("{min: 2, max: 2}")).await?;
+    let mut controller = Controller::start(cluster, &namespace)?;
+    controller.says("stage=Submitted").await?;
+    until("the Job to go", PATIENCE, async || {
+        match object(&namespace, &["job", "flink-jobmanager"]).await {
+            Ok(job) => {
+                ensure!(job["metadata"]["deletionTimestamp"].is_string(), "{job}\n{}", controller.said())
+            }
+            Err(error) => ensure!(error.to_string().contains("NotFound"), "{error}"),
+        }
+        Ok(())
+    })
+    .await?;
+    controller.signal("KILL")?;
+    let mut controller = Controller::start(cluster, &namespace)?;
+    let second = bed.runs(&first, &[("parse", 2)]).await?;
+    bed.is_from_a_savepoint(&second).await?;
+    all_done(&bed.rescales(1, &mut controller).await?)?;
+    let job = object(&namespace, &["job", "flink-jobmanager"]).await?;
+    ensure!(job["metadata"]["uid"] != uid, "{job}");
+
+    namespace.apply(&bed.objects("{max: 1}")).await?;
+    let third = bed.runs(&second, &[("parse", 1)]).await?;
+    bed.is_from_a_savepoint(&third).await?;
+    all_done(&bed.rescales(2, &mut controller).await?)?;
+    bed.counts_are_exact().await
+}
