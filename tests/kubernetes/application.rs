@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::controller::bed::{Controller, install, object};
+use crate::controller::bed::{Controller, install};
 use crate::kubernetes::{Cluster, Flink, Namespace, Options};
 use crate::testbed::{Job, Topic, until};
 
@@ -95,7 +95,7 @@ impl<'a> Bed<'a> {
     /// The rescales that are over, when there are so many.
     async fn rescales(&self, count: usize, controller: &mut Controller) -> Result<Vec<Value>> {
         until("the rescale to be over", PATIENCE, async || {
-            let map = object(self.namespace, &["configmap", "tidegate-flink"]).await?;
+            let map = self.namespace.object("ConfigMap", "tidegate-flink").await?;
             let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
             let rescales = state["ledger"]["rescales"].as_array().cloned().unwrap_or_default();
             ensure!(rescales.len() >= count, "{rescales:?}\n{}", controller.said());
@@ -106,7 +106,7 @@ impl<'a> Bed<'a> {
 
     /// The arguments of the JobManager that say which run it is.
     async fn arguments(&self) -> Result<Vec<String>> {
-        let found = object(self.namespace, &[self.kind, "flink-jobmanager"]).await?;
+        let found = self.namespace.object(self.kind, "flink-jobmanager").await?;
         let args =
             found["spec"]["template"]["spec"]["containers"][0]["args"].as_array().context("arguments")?;
         Ok(args.iter().filter_map(Value::as_str).map(str::to_owned).collect())
@@ -211,16 +211,16 @@ async fn a_job_is_deleted_and_created_with_another_savepoint_and_size() -> Resul
     let namespace = cluster.namespace().await?;
     let bed = Bed::start(&namespace, "2.3", "Job").await?;
     let first = bed.runs("", &[("parse", 1)]).await?;
-    let uid = object(&namespace, &["job", "flink-jobmanager"]).await?["metadata"]["uid"].clone();
+    let uid = namespace.object("Job", "flink-jobmanager").await?["metadata"]["uid"].clone();
     namespace.apply(&bed.objects("{min: 2, max: 2}")).await?;
     let mut controller = Controller::start(cluster, &namespace)?;
     controller.says("stage=Submitted").await?;
     until("the Job to go", PATIENCE, async || {
-        match object(&namespace, &["job", "flink-jobmanager"]).await {
+        match namespace.object("Job", "flink-jobmanager").await {
             Ok(job) => {
                 ensure!(job["metadata"]["deletionTimestamp"].is_string(), "{job}\n{}", controller.said())
             }
-            Err(error) => ensure!(error.to_string().contains("NotFound"), "{error}"),
+            Err(error) => ensure!(format!("{error:#}").contains("not found"), "{error:#}"),
         }
         Ok(())
     })
@@ -230,7 +230,7 @@ async fn a_job_is_deleted_and_created_with_another_savepoint_and_size() -> Resul
     let second = bed.runs(&first, &[("parse", 2)]).await?;
     bed.is_from_a_savepoint(&second).await?;
     all_done(&bed.rescales(1, &mut controller).await?)?;
-    let job = object(&namespace, &["job", "flink-jobmanager"]).await?;
+    let job = namespace.object("Job", "flink-jobmanager").await?;
     ensure!(job["metadata"]["uid"] != uid, "{job}");
 
     namespace.apply(&bed.objects("{max: 1}")).await?;

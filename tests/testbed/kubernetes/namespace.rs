@@ -30,6 +30,7 @@ const LINES: i64 = 60;
 const KINDS: &[(&str, &str, &[&str])] = &[
     ("", "v1", &["ConfigMap", "ResourceQuota"]),
     ("apps", "v1", &["Deployment", "StatefulSet"]),
+    ("batch", "v1", &["Job"]),
     ("events.k8s.io", "v1", &["Event"]),
     ("flink.apache.org", "v1beta1", &["FlinkDeployment", "FlinkSessionJob"]),
     ("made-up.example.com", "v1", &["JobRun"]),
