@@ -14,6 +14,13 @@ impl Job {
         Self { class: "testbed.Chain", arguments: Vec::new() }.topic("source", topic)
     }
 
+    /// The same, every stage at the parallelism of the whole job.
+    pub fn chain_of_one_size(topic: &Topic) -> Self {
+        ["source", "parse", "enrich", "sink"]
+            .iter()
+            .fold(Self::chain(topic), |job, stage| job.parallelism(stage, 0))
+    }
+
     /// `left` to `explode` (three records of one), `right` (reports no pending records) to `clean`, both to `join`;
     /// `join` to `sink`, and to a 5 s `window`, its `report` and their `archive`.
     pub fn diamond(left: &Topic, right: &Topic) -> Self {

@@ -25,7 +25,7 @@ spec:
   limits: {cooldown: 5s}
 ";
 
-fn autoscaler(name: &str, more: &str) -> String {
+fn autoscaler(kind: &str, name: &str) -> String {
     format!(
         "apiVersion: tidegate.dev/v1alpha1
 kind: FlinkAutoscaler
@@ -33,9 +33,10 @@ metadata: {{name: {name}}}
 spec:
   flink: {{service: {{name: {name}-rest}}, poll: 2s}}
   replicas: {{min: 1, max: 4}}
-  operator: {{apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: {name}, within: 5m}}
+  operator: {{apiVersion: flink.apache.org/v1beta1, kind: {kind}, name: {name}, within: 5m}}
   policyRef: {{name: short}}
-{more}"
+  mechanism: Operator
+"
     )
 }
 
@@ -43,6 +44,7 @@ spec:
 struct Operated<'a> {
     namespace: &'a Namespace,
     operator: &'a FlinkOperator,
+    kind: &'static str,
     name: &'static str,
     topic: Topic,
 }
@@ -51,20 +53,41 @@ impl<'a> Operated<'a> {
     async fn start(
         namespace: &'a Namespace,
         operator: &'a FlinkOperator,
-        name: &'static str,
+        (kind, name): (&'static str, &'static str),
         spec: &str,
     ) -> Result<Self> {
         let topic = namespace.topic(name)?;
         // A record costs `parse` 4 ms: 250/s for each subtask, of which 175 is what it is to do.
         topic.set_rate(100.0)?;
-        namespace.apply(&operator.deployment(namespace, name, &Job::chain(&topic), spec)).await?;
-        let operated = Self { namespace, operator, name, topic };
+        namespace
+            .apply(&match kind {
+                // Its vertices cannot be sized one by one.
+                "FlinkSessionJob" => {
+                    operator.session_job(namespace, name, &Job::chain_of_one_size(&topic), spec)
+                }
+                _ => operator.deployment(namespace, name, &Job::chain(&topic), spec),
+            })
+            .await?;
+        let operated = Self { namespace, operator, kind, name, topic };
         operated.is_stable().await?;
+        namespace.apply(&autoscaler(kind, name)).await?;
+        awaits(namespace, name, "ScalingActive", "True", "ValidMetricFound").await?;
         Ok(operated)
     }
 
     async fn resource(&self) -> Result<Value> {
-        self.namespace.object("FlinkDeployment", self.name).await
+        self.namespace.object(self.kind, self.name).await
+    }
+
+    /// Ends the job, its cluster, and what looked after it.
+    async fn delete(self) -> Result<()> {
+        self.namespace.kubectl(&["delete", "fas", self.name]).await?;
+        let kinds = if self.kind == "FlinkSessionJob" {
+            "flinksessionjob,flinkdeployment"
+        } else {
+            "flinkdeployment"
+        };
+        self.namespace.kubectl(&["delete", kinds, self.name, "--timeout=60s"]).await.map(drop)
     }
 
     async fn said(&self) -> String {
@@ -138,23 +161,22 @@ async fn apaches_operator_is_asked_and_whoever_upgrades_in_between_wins() -> Res
 
     // In native mode Flink makes its TaskManagers itself; in standalone mode the resource says how many.
     let native = format!("  mode: native\n{}", task_manager(""));
-    let native = Operated::start(&namespace, &operator, "native", &native).await?;
-    namespace.apply(&autoscaler("native", "  mechanism: Operator\n")).await?;
-    awaits(&namespace, "native", "ScalingActive", "True", "ValidMetricFound").await?;
-    is_asked(&native).await?;
-    is_overtaken(&native).await?;
-    namespace.kubectl(&["delete", "fas", "native"]).await?;
-    namespace.kubectl(&["delete", "flinkdeployment", "native", "--timeout=60s"]).await?;
+    let job = Operated::start(&namespace, &operator, ("FlinkDeployment", "native"), &native).await?;
+    is_asked(&job).await?;
+    is_overtaken(&job).await?;
+    job.delete().await?;
+
+    // On a session cluster the resource is one of the job alone.
+    let job = Operated::start(&namespace, &operator, ("FlinkSessionJob", "session"), &native).await?;
+    is_asked(&job).await?;
+    job.delete().await?;
 
     let standalone = format!("  mode: standalone\n{}", task_manager("replicas: 1, "));
-    let standalone = Operated::start(&namespace, &operator, "standalone", &standalone).await?;
-    namespace.apply(&autoscaler("standalone", "  mechanism: Operator\n")).await?;
-    awaits(&namespace, "standalone", "ScalingActive", "True", "ValidMetricFound").await?;
-    is_asked(&standalone).await?;
-    let resource = standalone.is_stable().await?;
+    let job = Operated::start(&namespace, &operator, ("FlinkDeployment", "standalone"), &standalone).await?;
+    is_asked(&job).await?;
+    let resource = job.is_stable().await?;
     ensure!(resource["spec"]["taskManager"]["replicas"] == 2, "{}", resource["spec"]);
-    namespace.kubectl(&["delete", "fas", "standalone"]).await?;
-    namespace.kubectl(&["delete", "flinkdeployment", "standalone", "--timeout=60s"]).await?;
+    job.delete().await?;
     remove(&namespace).await
 }
 
@@ -172,7 +194,9 @@ async fn is_asked(operated: &Operated<'_>) -> Result<()> {
     ensure!(asked >= Some(3), "{}", resource["spec"]);
     let conf = &resource["spec"]["flinkConfiguration"];
     let each = conf["pipeline.jobvertex-parallelism-overrides"].as_str().unwrap_or_default();
-    ensure!(each.matches(':').count() == 4, "{conf}");
+    // A job on a session cluster takes them from 1.19 on.
+    let sized = if operated.kind == "FlinkSessionJob" { 0 } else { 4 };
+    ensure!(each.matches(':').count() == sized, "{conf}");
     ensure!(Some(operated.parse().await?) == asked, "{}", operated.parse().await?);
     Ok(())
 }

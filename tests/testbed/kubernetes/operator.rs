@@ -101,17 +101,35 @@ impl FlinkOperator {
         lines[lines.len().saturating_sub(60)..].join("\n")
     }
 
-    /// A `FlinkDeployment` of a job on a cluster of its own, of Flink 1.18 with two slots for each TaskManager; `spec` are lines of
-    /// its spec besides.
+    /// A `FlinkDeployment` of a job on a cluster of its own; `spec` are lines of its spec besides.
     pub fn deployment(&self, namespace: &Namespace, name: &str, job: &Job, spec: &str) -> String {
+        let jar = "local:///opt/flink/lib/jobs.jar";
+        format!("{}{}{spec}", self.cluster(namespace, name), program(jar, job))
+    }
+
+    /// A `FlinkDeployment` of a session cluster, and a `FlinkSessionJob` that runs on it; `spec` are lines of the cluster's spec.
+    pub fn session_job(&self, namespace: &Namespace, name: &str, job: &Job, spec: &str) -> String {
+        let jar = format!("file://{}/lib/jobs.jar", self.home.display());
+        format!(
+            "{}{spec}---
+apiVersion: flink.apache.org/v1beta1
+kind: FlinkSessionJob
+metadata: {{name: {name}}}
+spec:
+  deploymentName: {name}
+{}",
+            self.cluster(namespace, name),
+            program(&jar, job)
+        )
+    }
+
+    /// A `FlinkDeployment` of Flink 1.18 with two slots for each TaskManager, as far as any needs it.
+    fn cluster(&self, namespace: &Namespace, name: &str) -> String {
         let shared = namespace.shared_folder().display().to_string();
         let home = self.home.display();
         let sizes = SIZES.iter().filter(|(key, _)| !key.ends_with("process.size"));
         let sizes: Vec<String> = sizes.map(|(key, value)| format!("    {key}: '{value}'\n")).collect();
         let sizes = sizes.concat();
-        let (class, arguments) = job.program();
-        let arguments: Vec<String> = arguments.iter().map(|argument| format!("{argument:?}")).collect();
-        let arguments = arguments.join(", ");
         // The image has Java and the entry point; its Flink is another one's, and is hidden by the one that the operator knows.
         format!(
             "apiVersion: flink.apache.org/v1beta1
@@ -144,15 +162,25 @@ spec:
       - {{name: home, hostPath: {{path: {home}, type: Directory}}}}
       - {{name: shared, hostPath: {{path: {shared}, type: Directory}}}}
   jobManager: {{resource: {{memory: 600m, cpu: 0.1}}}}
-  job:
-    jarURI: local:///opt/flink/lib/jobs.jar
-    entryClass: {class}
-    args: [{arguments}]
-    parallelism: 1
-    upgradeMode: savepoint
-{spec}"
+"
         )
     }
+}
+
+/// What a resource says of its job.
+fn program(jar: &str, job: &Job) -> String {
+    let (class, arguments) = job.program();
+    let arguments: Vec<String> = arguments.iter().map(|argument| format!("{argument:?}")).collect();
+    format!(
+        "  job:
+    jarURI: {jar}
+    entryClass: {class}
+    args: [{}]
+    parallelism: 1
+    upgradeMode: savepoint
+",
+        arguments.join(", ")
+    )
 }
 
 /// The folder with all of it.
