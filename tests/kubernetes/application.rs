@@ -62,7 +62,8 @@ impl<'a> Bed<'a> {
             }
         }
         let (class, arguments) = job.program();
-        let begin = ["standalone-job", "--job-classname", class].map(str::to_owned);
+        let begin =
+            ["standalone-job", "-Dparallelism.default=1", "--job-classname", class].map(str::to_owned);
         let arguments: Vec<_> = begin.iter().chain(arguments).collect();
         let args = json!({"spec": {"template": {"spec": {"containers": [{"name": "jobmanager", "args": arguments}]}}}});
         let options = Options {
@@ -73,7 +74,12 @@ impl<'a> Bed<'a> {
             beside_jobmanager: Some(args.to_string()),
             ..Options::default()
         };
-        let flink = namespace.flink(options.with("jobmanager.scheduler", "default")).await?;
+        let options = options
+            .with("jobmanager.scheduler", "default")
+            // A TaskManager notices by this alone that its JobManager is another; the default is 50 s.
+            .with("heartbeat.timeout", "12000")
+            .with("cluster.registration.error-delay", "1000");
+        let flink = namespace.flink(options).await?;
         Ok(Self { namespace, flink, topic, kind })
     }
 
@@ -195,6 +201,7 @@ async fn a_deployment_is_given_another_savepoint_and_another_size_for_each_verte
     let rescales = bed.rescales(1, &mut controller).await?;
     all_done(&rescales)?;
 
+    bed.topic.set_rate(100.0)?;
     // Smaller at once, whatever the load.
     namespace.apply(&bed.objects("{max: 2}")).await?;
     let third = bed.runs(&second, &[("parse", 2)]).await?;
@@ -218,7 +225,7 @@ async fn a_job_is_deleted_and_created_with_another_savepoint_and_size() -> Resul
     until("the Job to go", PATIENCE, async || {
         match namespace.object("Job", "flink-jobmanager").await {
             Ok(job) => {
-                ensure!(job["metadata"]["deletionTimestamp"].is_string(), "{job}\n{}", controller.said())
+                ensure!(job["metadata"]["deletionTimestamp"].is_string(), "{job}\n{}", controller.said());
             }
             Err(error) => ensure!(format!("{error:#}").contains("not found"), "{error:#}"),
         }

@@ -211,22 +211,6 @@ async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
             ),
             "spec.flink.job: Invalid value: a job that is run again from a savepoint gets another id",
         ),
-        (
-            autoscaler("savepoint: {jar: a.jar, jobManager: {kind: Job, name: x}}"),
-            "spec.savepoint: Invalid value: exactly one of jar and jobManager must be there",
-        ),
-        (
-            autoscaler("savepoint: {keep: 2}"),
-            "spec.savepoint: Invalid value: exactly one of jar and jobManager must be there",
-        ),
-        (
-            autoscaler("savepoint: {jobManager: {kind: StatefulSet, name: x}}"),
-            "spec.savepoint.jobManager.kind: Unsupported value",
-        ),
-        (
-            autoscaler("savepoint: {jobManager: {kind: Job, name: x}, args: [a]}"),
-            "spec.savepoint: Invalid value: with jobManager, entryClass and args are in the manifest",
-        ),
         (autoscaler("workload: {kind: Deployment, name: x}"), "spec.workload.apiVersion: Required value"),
         (policy("rules: []"), "spec.rules"),
         (policy("rules: [{}]"), "spec.rules[0]"),
@@ -314,6 +298,22 @@ async fn refuses_what_is_no_operators_or_is_not_said_to_the_end() -> Result<()> 
         ),
         (autoscaler(&OTHER_OPERATOR.replace("spec.pods", "metadata.name")), "spec.operator.fields.replicas"),
         (autoscaler(&OTHER_OPERATOR.replace("['True']", "[]")), "spec.operator.fields.stable"),
+        (
+            autoscaler("savepoint: {jar: a.jar, jobManager: {kind: Job, name: x}}"),
+            "spec.savepoint: Invalid value: exactly one of jar and jobManager must be there",
+        ),
+        (
+            autoscaler("savepoint: {keep: 2}"),
+            "spec.savepoint: Invalid value: exactly one of jar and jobManager must be there",
+        ),
+        (
+            autoscaler("savepoint: {jobManager: {kind: StatefulSet, name: x}}"),
+            "spec.savepoint.jobManager.kind: Unsupported value",
+        ),
+        (
+            autoscaler("savepoint: {jobManager: {kind: Job, name: x}, args: [a]}"),
+            "spec.savepoint: Invalid value: with jobManager, entryClass and args are in the manifest",
+        ),
         (
             autoscaler(
                 "savepoint: {jar: a.jar}\n  operator: {apiVersion: flink.apache.org/v1beta1, kind: FlinkDeployment, name: x}",

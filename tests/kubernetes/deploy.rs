@@ -207,6 +207,14 @@ async fn granted(namespace: &Namespace, account: &str) -> Result<BTreeSet<String
     Ok(granted)
 }
 
+/// What it takes to run a job in application mode again.
+const MANAGING: [&str; 4] = [
+    "patch deployments.apps flink-jobmanager",
+    "get jobs.batch flink-jobmanager",
+    "delete jobs.batch flink-jobmanager",
+    "create jobs.batch",
+];
+
 /// Every use, by kustomize and by Helm: what it needs it may do, and nothing else; and both give the same.
 #[tokio::test]
 async fn each_use_has_its_rights_and_no_others() -> Result<()> {
@@ -262,14 +270,8 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
         "update configmaps other",
     ];
     let operating = ["get flinkdeployments.flink.apache.org x", "patch flinksessionjobs.flink.apache.org x"];
-    let managing = [
-        "patch deployments.apps flink-jobmanager",
-        "get jobs.batch flink-jobmanager",
-        "delete jobs.batch flink-jobmanager",
-        "create jobs.batch",
-    ];
     let acts = [&seeing[..], &own, &scaling].concat();
-    let acts_alone = [&never[..], &operating, &managing].concat();
+    let acts_alone = [&never[..], &operating, &MANAGING].concat();
     let of_sidecar = ["mode=sidecar", "sidecar.autoscaler=flink", "sidecar.workload.name=flink-taskmanager"];
     for (path, values, account, yes, no) in [
         ("kustomize/daemon", &["namespaces={all}"][..], "tidegate", acts.clone(), acts_alone.clone()),
@@ -292,7 +294,7 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
             "kustomize/application",
             &["namespaces={all}", "jobManagers={Deployment/flink-jobmanager,Job/flink-jobmanager}"],
             "tidegate",
-            [&acts[..], &managing].concat(),
+            [&acts[..], &MANAGING].concat(),
             // Of those alone that are named.
             [
                 &never[..],
@@ -306,7 +308,7 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
             &["mode=dry-run", "namespaces={all}"],
             "tidegate",
             [&seeing[..], &own].concat(),
-            [&never[..], &scaling, &operating, &managing].concat(),
+            [&never[..], &scaling, &operating, &MANAGING].concat(),
         ),
         (
             "kustomize/sidecar",

@@ -356,3 +356,27 @@ impl Running {
         let _ = self.stop.send(true);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{JobManagerRef, SavepointSpec};
+
+    #[test]
+    fn nobody_deletes_the_job_in_whose_pod_it_runs() {
+        for (kind, me, is_refused) in [
+            (ManagerKind::Job, "orders-jm-x7k2p_5f3a", true),
+            (ManagerKind::Job, "tidegate-5c9d8f-abcde_5f3a", false),
+            (ManagerKind::Job, "orders-jmx-x7k2p_5f3a", false),
+            // The next pod's goes on.
+            (ManagerKind::Deployment, "orders-jm-5c9d8f-abcde_5f3a", false),
+        ] {
+            let job_manager = Some(JobManagerRef { kind, name: "orders-jm".to_owned() });
+            let savepoint = Some(SavepointSpec { job_manager, ..SavepointSpec::default() });
+            let spec = AutoscalerSpec { savepoint, ..AutoscalerSpec::default() };
+            let refused = ends_with_its_job(&spec, me).is_some();
+            assert_eq!(refused, is_refused, "{kind:?} {me}");
+        }
+        assert_eq!(ends_with_its_job(&AutoscalerSpec::default(), "orders-jm-x7k2p"), None);
+    }
+}

@@ -44,7 +44,7 @@ pub struct ClusterCheckup {
     pub workloads: Vec<WorkloadCheckup>,
     /// The operators' resources that autoscalers name.
     pub operators: Vec<OperatorCheckup>,
-    /// What runs the JobManagers in application mode that autoscalers name: each that cannot be used, and why.
+    /// What runs a JobManager in application mode and is named by an autoscaler: each that cannot be used, and why.
     pub unfit_managers: Vec<(String, String)>,
     /// The autoscalers that are there, by name.
     pub autoscalers: Vec<(String, AutoscalerSpec)>,
@@ -248,7 +248,7 @@ async fn denied_of_operators(
     Ok(denied)
 }
 
-/// What is refused of the JobManagers that are named.
+/// What is refused of each JobManager that is named.
 async fn denied_of_managers(
     client: &Client,
     namespace: &str,
@@ -273,7 +273,7 @@ async fn denied_of_managers(
     Ok(denied)
 }
 
-/// The JobManagers that are named and cannot be used.
+/// Each JobManager that is named and cannot be used.
 async fn unfit_managers(client: &Client, namespace: &str, named: &[JobManagerRef]) -> Vec<(String, String)> {
     let mut unfit = Vec::new();
     for named in named {

@@ -155,9 +155,9 @@ fn absent() -> Event {
 #[tokio::test]
 async fn the_result_of_a_stop_that_ends_is_left_unread() {
     let world = World::new(ManagerKind::Deployment, Stage::StopRequested).await;
-    let status = |state: &str| Reply::ok(json!({"status": state}).to_string());
-    let states = vec![status("RUNNING"), status("RUNNING"), status("FINISHED")];
-    world.flink.set(&format!("GET /jobs/{JOB}/status"), Reply::Turns(states));
+    let states =
+        ["RUNNING", "RUNNING", "FINISHED"].map(|state| Reply::ok(json!({"status": state}).to_string()));
+    world.flink.set(&format!("GET /jobs/{JOB}/status"), Reply::Turns(states.into()));
     world.flink.set(&format!("POST /jobs/{JOB}/stop"), Reply::ok("{}"));
     let at = |path: &str| {
         let saved =
@@ -210,7 +210,7 @@ async fn a_deployment_is_patched_once_and_only_as_it_was() {
         world.api.set(&patch, Reply::ok(object(ManagerKind::Deployment, &before()).to_string()));
         assert_eq!(world.step().await, absent());
         let (asked, body) = world.changes();
-        assert_eq!(asked, [patch.clone()]);
+        assert_eq!(asked, std::slice::from_ref(&patch));
         assert_eq!(body["metadata"]["resourceVersion"], "3");
         let args = world.args(wanted);
         let patched = &body["spec"]["template"]["spec"]["containers"];
@@ -360,7 +360,7 @@ async fn nothing_is_begun_that_may_not_be_done() {
     world.api.set(&patch, refusal(403));
     let refused = world.step().await;
     assert!(matches!(&refused, Event::Changed(why) if why.contains("you may not")), "{refused:?}");
-    assert_eq!(world.changes().0, [patch.clone()], "and that was only tried");
+    assert_eq!(world.changes().0, std::slice::from_ref(&patch), "and that was only tried");
     world.api.set(&patch, Reply::ok(object(ManagerKind::Deployment, &before()).to_string()));
     let fit = world.step().await;
     let Event::Fit(manager) = fit else { panic!("{fit:?}") };
