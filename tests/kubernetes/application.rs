@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::ListParams;
 use serde_json::{Value, json};
 
 use crate::controller::bed::{Controller, install};
@@ -108,6 +111,14 @@ impl<'a> Bed<'a> {
             Ok(rescales)
         })
         .await
+    }
+
+    /// The JobManager's pod.
+    async fn pod(&self) -> Result<String> {
+        let pods: Api<Pod> = self.namespace.api();
+        let listed = pods.list(&ListParams::default().labels("component=jobmanager")).await?.items;
+        let name = listed.into_iter().find(|pod| pod.metadata.deletion_timestamp.is_none());
+        name.and_then(|pod| pod.metadata.name).context("no JobManager")
     }
 
     /// The arguments of the JobManager that say which run it is.
@@ -240,9 +251,22 @@ async fn a_job_is_deleted_and_created_with_another_savepoint_and_size() -> Resul
     let job = namespace.object("Job", "flink-jobmanager").await?;
     ensure!(job["metadata"]["uid"] != uid, "{job}");
 
+    bed.counts_are_exact().await?;
+
+    // Its JobManager dies while the job is to be stopped, and runs it anew by the arguments that it has: that is another run, and the
+    // attempt over. The next one is of that run.
+    bed.topic.set_rate(100.0)?;
+    let jobmanager = bed.pod().await?;
     namespace.apply(&bed.objects("{max: 1}")).await?;
+    controller.says("stage=StopRequested").await?;
+    namespace.signal(&jobmanager, "java", "KILL").await?;
+    ensure!(!controller.said().contains("stage=SavepointDone"), "too late to be a test");
     let third = bed.runs(&second, &[("parse", 1)]).await?;
     bed.is_from_a_savepoint(&third).await?;
-    all_done(&bed.rescales(2, &mut controller).await?)?;
-    bed.counts_are_exact().await
+    let rescales = bed.rescales(3, &mut controller).await?;
+    let ends: Vec<&str> = rescales.iter().filter_map(|rescale| rescale["end"].as_str()).collect();
+    ensure!(ends == ["Done", "Superseded", "Done"], "{rescales:?}\n{}", controller.said());
+    let reached = rescales[1]["reached"].as_array().map_or(0, Vec::len);
+    ensure!(reached == 3, "planned, requested, and over: {}", rescales[1]);
+    all_done(&rescales[2..])
 }
