@@ -131,8 +131,13 @@ impl<'a> Application<'a> {
         let step = self.step;
         let as_planned = step.as_planned().await?;
         let (job, until) = (step.attempt.job, step.until());
-        if !matches!(as_planned, Event::Run(Run::Present { state: JobState::Running, .. })) {
-            return Ok(as_planned);
+        match as_planned {
+            Event::Run(Run::Present { state: JobState::Running, all_up: true, .. }) => {}
+            // Flink would refuse the savepoint, as just after a JobManager has come back.
+            Event::Run(Run::Present { state: JobState::Running, .. }) => {
+                return Ok(Event::Changed("not all of the job's subtasks are running".to_owned()));
+            }
+            other => return Ok(other),
         }
         let Some((tree, seen)) = self.target.read().await? else {
             return Ok(Event::Changed(format!("there is no {}", self.target.shown())));

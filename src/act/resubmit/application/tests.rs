@@ -340,12 +340,12 @@ async fn what_was_begun_anew_long_ago_is_not_set_back() {
 #[tokio::test]
 async fn nothing_is_begun_that_may_not_be_done() {
     let dry = "dryRun=All";
-    let setups = |world: &World| {
+    let setups = |world: &World, running: u64| {
         let args = "GET /jobs/00000000000000000000000000000007";
         let job = json!({
             "jid": JOB, "name": "orders", "state": "RUNNING", "now": 9, "timestamps": {"RUNNING": 5},
             "vertices": [{
-                "id": VertexId::from_bits(1), "name": "v", "maxParallelism": 128, "parallelism": 2, "tasks": {"RUNNING": 2},
+                "id": VertexId::from_bits(1), "name": "v", "maxParallelism": 128, "parallelism": 2, "tasks": {"RUNNING": running},
                 "metrics": {"read-records": 0, "read-records-complete": true, "write-records": 0, "write-records-complete": true},
             }],
             "plan": {"nodes": [{"id": VertexId::from_bits(1)}]},
@@ -355,7 +355,11 @@ async fn nothing_is_begun_that_may_not_be_done() {
         world.flink.set("GET /jobmanager/config", Reply::ok("[]"));
     };
     let world = World::new(ManagerKind::Deployment, Stage::Planned).await;
-    setups(&world);
+    setups(&world, 1);
+    let not_up = world.step().await;
+    assert!(matches!(&not_up, Event::Changed(why) if why.contains("subtasks")), "{not_up:?}");
+    assert_eq!(world.changes().0, [""; 0]);
+    setups(&world, 2);
     let patch = format!("PATCH {DEPLOYMENT}?&{dry}&fieldManager=tidegate");
     world.api.set(&patch, refusal(403));
     let refused = world.step().await;
@@ -380,7 +384,7 @@ async fn nothing_is_begun_that_may_not_be_done() {
     }
 
     let world = World::new(ManagerKind::Job, Stage::Planned).await;
-    setups(&world);
+    setups(&world, 2);
     world.api.set(&format!("DELETE {A_JOB}?"), Reply::ok(object(ManagerKind::Job, &before()).to_string()));
     let create = format!("POST /apis/batch/v1/namespaces/shop/jobs?&{dry}&fieldManager=tidegate");
     world.api.set(&create, refusal(403));
