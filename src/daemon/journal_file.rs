@@ -219,6 +219,7 @@ mod tests {
             let cycle = Cycle {
                 at,
                 observation: &observation,
+                stepped: None,
                 decision: &decision,
                 begun: None,
                 outcome: &Outcome::Unobserved,

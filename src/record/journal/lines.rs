@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::VERSION;
 use crate::decide::Decision;
 use crate::model::{
-    Around, Cluster, Graph, JobId, JobState, Missed, Observation, Reading, Slots, Snapshot, Timestamp,
+    Around, Attempt, Cluster, Graph, JobId, JobState, Missed, Observation, Reading, Slots, Snapshot,
+    Timestamp,
 };
 use crate::policy::Policy;
 use crate::record::{Outcome, State};
@@ -51,6 +52,8 @@ pub struct Cycle<'a> {
     pub at: Timestamp,
     /// What was seen.
     pub observation: &'a Observation,
+    /// The rescale under way as it was before the cycle, where it goes step by step: the steps between two cycles are in none.
+    pub stepped: Option<&'a Attempt>,
     /// What was chosen.
     pub decision: &'a Decision,
     /// When the approved plan was begun, if it was: the `now` given to [`State::begin`].
@@ -61,10 +64,11 @@ pub struct Cycle<'a> {
     pub ended: Option<Timestamp>,
 }
 
-/// Turns headers and cycles into lines; remembers which graph the reader already knows.
+/// Turns headers and cycles into lines; remembers which graph the reader already knows, and which steps of a rescale.
 #[derive(Debug, Default)]
 pub struct Writer {
     graph: Option<Arc<Graph>>,
+    attempt: Option<Attempt>,
 }
 
 impl Writer {
@@ -75,6 +79,7 @@ impl Writer {
     pub fn header(&mut self, header: &Header) -> serde_json::Result<Vec<u8>> {
         // A reader may begin here, so the next cycle brings its graph again.
         self.graph = None;
+        self.attempt.clone_from(&header.state.ledger.attempt);
         line(header)
     }
 
@@ -83,7 +88,7 @@ impl Writer {
     /// # Errors
     /// As [`Writer::header`].
     pub fn cycle(&mut self, cycle: &Cycle<'_>) -> serde_json::Result<Vec<u8>> {
-        let Cycle { at, observation, decision, begun, outcome, ended } = *cycle;
+        let Cycle { at, observation, stepped, decision, begun, outcome, ended } = *cycle;
         let observation = match observation {
             Observation::Missed(missed) => ObservationLine::Missed(missed.clone()),
             Observation::Seen(snapshot) => {
@@ -92,7 +97,11 @@ impl Writer {
                 ObservationLine::Seen(SnapshotLine::new(snapshot, known))
             }
         };
-        line(&CycleLine { at, observation, begun, outcome, ended, decision })
+        let stepped = stepped.filter(|attempt| self.attempt.as_ref() != Some(attempt));
+        if let Some(attempt) = stepped {
+            self.attempt = Some(attempt.clone());
+        }
+        line(&CycleLine { at, observation, stepped, begun, outcome, ended, decision })
     }
 }
 
@@ -108,6 +117,8 @@ fn line(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
 struct CycleLine<'a> {
     at: Timestamp,
     observation: ObservationLine,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stepped: Option<&'a Attempt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     begun: Option<Timestamp>,
     outcome: &'a Outcome,

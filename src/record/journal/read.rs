@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::VERSION;
 use super::lines::{Header, ObservationLine};
-use crate::model::{Graph, Observation, Timestamp};
+use crate::model::{Attempt, Graph, Observation, Timestamp};
 use crate::record::Outcome;
 
 /// Why a journal cannot be read on.
@@ -80,6 +80,8 @@ pub struct Recorded {
     pub at: Timestamp,
     /// What was seen.
     pub observation: Observation,
+    /// The rescale under way as it was before the cycle, where steps of it were taken since the last one.
+    pub stepped: Option<Box<Attempt>>,
     /// When the approved plan was begun, if it was.
     pub begun: Option<Timestamp>,
     /// What came of it.
@@ -95,6 +97,8 @@ pub struct Recorded {
 struct CycleLine {
     at: Timestamp,
     observation: ObservationLine,
+    #[serde(default)]
+    stepped: Option<Box<Attempt>>,
     #[serde(default)]
     begun: Option<Timestamp>,
     outcome: Outcome,
@@ -176,7 +180,7 @@ impl<R: BufRead> Reader<R> {
         if line == 1 {
             return Err(Damage::NotAJournal);
         }
-        let CycleLine { at, observation, begun, outcome, ended, decision } =
+        let CycleLine { at, observation, stepped, begun, outcome, ended, decision } =
             serde_json::from_slice(&self.buffer).map_err(damaged)?;
         let observation = match observation {
             ObservationLine::Missed(missed) => Observation::Missed(missed),
@@ -189,6 +193,6 @@ impl<R: BufRead> Reader<R> {
                 Observation::Seen(snapshot)
             }
         };
-        Ok(Entry::Cycle(Box::new(Recorded { at, observation, begun, outcome, ended, decision })))
+        Ok(Entry::Cycle(Box::new(Recorded { at, observation, stepped, begun, outcome, ended, decision })))
     }
 }

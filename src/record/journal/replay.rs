@@ -128,6 +128,9 @@ impl<R: BufRead> Replayer<R> {
 
     fn decide_again(&mut self, recorded: Recorded) -> Result<Step, Damage> {
         let line = self.reader.line();
+        if let Some(attempt) = &recorded.stepped {
+            self.state.ledger.attempt = Some((**attempt).clone());
+        }
         let decision = self.state.cycle(&recorded.observation, &self.policy, recorded.at);
         // Where the plan is another one now, what was done with the recorded one has no counterpart.
         if let (Some(begun), Some(plan)) = (recorded.begun, decision.approved()) {

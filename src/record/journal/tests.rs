@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Graph, Missed, MissedWhy, Observation, Snapshot};
+use crate::model::{Attempt, Graph, JobId, Missed, MissedWhy, Observation, Resubmission, Snapshot, Stage};
 use crate::policy::Policy;
 use crate::policy::testing::{Job, START};
 use crate::record::{Outcome, State};
@@ -36,6 +36,7 @@ fn journal(observations: &[Observation]) -> (Vec<u8>, State) {
         let cycle = Cycle {
             at,
             observation,
+            stepped: None,
             decision: &decision,
             begun: None,
             outcome: &Outcome::Unobserved,
@@ -114,6 +115,46 @@ fn replays_to_the_same_decisions_and_state() {
     assert_eq!(lines, [2, 3, 4, 5, 6]);
     assert_eq!(replayer.autoscaler(), "orders");
     assert_eq!(replayer.state(), &state);
+}
+
+/// What is done between two cycles is in neither: the next one tells how far it has come by then, once.
+#[test]
+fn the_steps_of_a_rescale_are_told_with_the_cycle_after_them() {
+    let (policy, mut writer, job) = (policy(), Writer::default(), JobId::from_bits(7));
+    let mut state = State::default();
+    let mut bytes = writer.header(&Header::new(START, "orders", &policy, &state)).expect("a header");
+    let mut resubmission = Resubmission::new(job, START);
+    let mut told = Vec::new();
+    for (second, stage) in [(0, None), (5, Some(Stage::StopRequested)), (10, None), (15, Some(Stage::Failed))]
+    {
+        let observation = missed(second);
+        if let Some(stage) = stage {
+            resubmission.reach(stage, observation.at());
+        }
+        let sizes = std::collections::BTreeMap::new;
+        let attempt = Attempt::new(job, START, START, sizes(), sizes());
+        let attempt = Attempt { resubmission: Some(resubmission.clone()), ..attempt };
+        state.ledger.attempt = Some(attempt.clone());
+        let cycle = Cycle {
+            at: observation.at(),
+            observation: &observation,
+            stepped: Some(&attempt),
+            decision: &state.cycle(&observation, &policy, observation.at()),
+            begun: None,
+            outcome: &Outcome::Unobserved,
+            ended: None,
+        };
+        let line = writer.cycle(&cycle).expect("a line");
+        told.push(String::from_utf8_lossy(&line).contains("\"stepped\""));
+        bytes.extend(line);
+    }
+    assert_eq!(told, [true, true, false, true]);
+    let mut replayer = Replayer::new(bytes.as_slice());
+    while let Some(step) = replayer.next_step().expect("readable") {
+        assert_eq!(step.difference, None);
+    }
+    let known = replayer.state().ledger.attempt.clone().and_then(|attempt| attempt.resubmission);
+    assert_eq!(known, Some(resubmission));
 }
 
 #[test]
