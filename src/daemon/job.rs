@@ -95,6 +95,7 @@ impl Job {
     /// Works until `stop` is true, or until somebody else has written the state. A cycle that has begun to act is finished
     /// first.
     pub(super) async fn run(mut self, mut stop: watch::Receiver<bool>) -> Ended {
+        self.state.take_up(clock::now());
         let mut pace = Pace::new(self.policy.poll.get());
         let (mut report, mut journal_trouble) = (Report::default(), Trouble::default());
         let mut next = Instant::now() + self.delay;
@@ -208,6 +209,7 @@ impl Job {
     /// Decides and does; true when Flink was asked for something.
     async fn cycle(&mut self, observation: &Observation, report: &mut Report, trouble: &mut Trouble) -> bool {
         let at = clock::now();
+        let stepped = self.state.ledger.attempt.as_ref().filter(|attempt| attempt.stage().is_some()).cloned();
         let decision = self.state.cycle(observation, &self.policy, at);
         self.poller.want_taskmanagers(decision.wants_taskmanagers());
         let acting = info_span!("act");
@@ -215,10 +217,11 @@ impl Job {
         Span::current().record("outcome", outcome.kind());
         let graph = self.state.history.last().map(|snapshot| &*snapshot.graph);
         report.cycle(observation, &Summary::of(&decision, graph), &outcome);
-        let cycle = Cycle { at, observation, decision: &decision, begun, outcome: &outcome, ended };
+        let (decision, outcome, stepped) = (&decision, &outcome, stepped.as_ref());
+        let cycle = Cycle { at, observation, stepped, decision, begun, outcome, ended };
         self.write_down(&cycle, trouble);
         let (policy, state) = (&self.policy, &self.state);
-        let told = Told { policy, decision: &decision, outcome: &outcome, state };
+        let told = Told { policy, decision, outcome, state };
         self.metrics.cycle(&self.name, observation, &told);
         if let Some(listener) = &mut self.listener {
             listener(&told);

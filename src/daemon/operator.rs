@@ -11,7 +11,7 @@ use super::job::{Done, Job};
 use super::report::Trouble;
 use super::workload::Reach;
 use crate::act;
-use crate::model::{Observation, OperatorSeen, OperatorState, Sighting, Stage, Whose};
+use crate::model::{Observation, OperatorSeen, Sighting, Stage};
 use crate::observe::kubernetes::{OperatorTarget, Read};
 use crate::policy::AutoscalerSpec;
 use crate::record::Outcome;
@@ -150,26 +150,15 @@ impl Job {
 
     /// The end of one that the job itself does not show.
     pub(super) fn conclude_upgrade(&mut self, observation: &Observation) -> Option<Done> {
-        let upgrade = self.state.ledger.attempt.as_ref()?.upgrade.as_ref()?;
-        let detail = upgrade.detail.clone().unwrap_or_default();
-        let outcome = match upgrade.stage() {
-            _ if self.operator.is_none() => {
-                Outcome::Superseded { detail: "spec.operator, which named the resource, is gone".to_owned() }
-            }
-            Stage::NotStopped => Outcome::Failed { detail },
-            Stage::Superseded => Outcome::Superseded { detail },
-            Stage::RolledBack => Outcome::RolledBack { detail },
-            Stage::Failed => {
-                // Somebody has put it back by hand.
-                let Observation::Seen(snapshot) = observation else { return None };
-                let seen = snapshot.around.operator.as_deref()?;
-                let is_back = upgrade.change.whose(seen) == Whose::Before
-                    && seen.state == OperatorState::Stable
-                    && snapshot.is_fully_running();
-                is_back.then_some(Outcome::RolledBack { detail })?
-            }
-            // Seen by the job and the resource; or not over.
-            _ => return None,
+        self.state.ledger.attempt.as_ref()?.upgrade.as_ref()?;
+        let seen = match observation {
+            Observation::Seen(snapshot) => Some(snapshot),
+            Observation::Missed(_) => None,
+        };
+        let outcome = if self.operator.is_some() {
+            self.state.upgrade_outcome(seen)?
+        } else {
+            Outcome::Superseded { detail: "spec.operator, which named the resource, is gone".to_owned() }
         };
         let ended = clock::now();
         self.state.end(&outcome, ended);

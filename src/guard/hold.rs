@@ -100,6 +100,13 @@ pub enum Hold {
         /// When it may be tried again.
         until: Timestamp,
     },
+    /// The job could not be stopped with a savepoint a while ago, and has run on.
+    StopFailed {
+        /// When it was tried.
+        tried: Timestamp,
+        /// When it may be tried again.
+        until: Timestamp,
+    },
     /// The job has grown for this load, and it brought nothing.
     BroughtNothing {
         /// When it was tried.
@@ -232,6 +239,7 @@ impl Hold {
             Self::NotWorthIt { .. } => "NotWorthIt",
             Self::EffectAwaited { .. } => "EffectAwaited",
             Self::FailedBefore { .. } => "FailedBefore",
+            Self::StopFailed { .. } => "StopFailed",
             Self::BroughtNothing { .. } => "BroughtNothing",
             Self::SlotsMissing { .. } => "SlotsMissing",
             Self::SlotsAwaited { .. } => "SlotsAwaited",
@@ -304,6 +312,9 @@ impl fmt::Display for Hold {
                     f,
                     "the job was stopped for this size at {tried} and did not come up; again at {until}"
                 )
+            }
+            Self::StopFailed { tried, until } => {
+                write!(f, "the job could not be stopped with a savepoint at {tried}; again at {until}")
             }
             Self::BroughtNothing { tried } => {
                 write!(f, "it grew for this load at {tried}, and that brought nothing")

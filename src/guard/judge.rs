@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::Hold;
-use crate::model::{Ledger, Rescale, RescaleEnd, Snapshot, Timestamp};
+use crate::model::{Ledger, Rescale, RescaleEnd, Snapshot, Stage, Timestamp};
 use crate::plan::{Awaited, Clinging, Direction, Made, OverQuota, Plan, Scale, Step, Way, way_of};
 use crate::policy::{MemoryState, Policy, Proposal, ScaleDirection};
 use crate::signals::{Signals, Trend};
@@ -27,6 +27,12 @@ const BROUGHT_NOTHING: f64 = 0.1;
 /// each try stops the job for minutes: the same is tried again after so long, then twice as long each time, up to a day.
 const FAILED_AGAIN_AFTER: Duration = Duration::from_mins(30);
 const FAILED_AGAIN_AT_MOST: Duration = Duration::from_hours(24);
+
+/// What keeps a savepoint from being written (back-pressure, a storage that is away) keeps it whatever size comes after, and mostly
+/// passes within minutes. Each try may hold records up for as long as Flink's `execution.checkpointing.timeout` lets it (10 min), so
+/// the next one waits for at least as long as the last one took.
+const STOPPED_AGAIN_AFTER: Duration = Duration::from_mins(1);
+const STOPPED_AGAIN_AT_MOST: Duration = Duration::from_hours(1);
 
 /// What brought nothing is not tried again until the load is this much higher, or lower.
 const OTHER_LOAD: f64 = 0.1;
@@ -94,7 +100,7 @@ pub fn judge(made: Made, context: &Context<'_>) -> Result<Approved, (Plan, Vec<H
         conflict(context),
         paced(&made),
         scale_failed(&made.plan, context),
-        failed_before(&made.plan, context),
+        failed_before(&made.plan, context).or_else(|| stop_failed(&made.plan, context)),
         nothing_to_scale(&made, context),
     ];
     let directed = match direction {
@@ -213,16 +219,35 @@ fn failed_before(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
         rescale.to.len() == plan.changes.len()
             && plan.changes.iter().all(|change| rescale.to.get(&change.vertex) == Some(&change.to))
     };
-    let same = c.ledger.rescales.iter().rev().filter(is_same);
+    let same = c.ledger.rescales.iter().rev().filter(is_same).filter(|rescale| !was_not_stopped(rescale));
     let in_vain = |rescale: &&Rescale| {
         !rescale.reached.is_empty() && matches!(rescale.end, RescaleEnd::TimedOut | RescaleEnd::Failed)
     };
     let mut failed = same.take_while(in_vain);
     let last = failed.next()?;
-    let before = u32::try_from(failed.count()).unwrap_or(u32::MAX);
-    let pause = FAILED_AGAIN_AFTER.saturating_mul(2_u32.saturating_pow(before)).min(FAILED_AGAIN_AT_MOST);
-    let until = last.ended + pause;
+    let until = last.ended + doubled(FAILED_AGAIN_AFTER, failed.count(), FAILED_AGAIN_AT_MOST);
     (until > c.now).then_some(Hold::FailedBefore { tried: last.at, until })
+}
+
+/// The last rescales failed as the job could not be stopped, however often in a row.
+fn stop_failed(plan: &Plan, c: &Context<'_>) -> Option<Hold> {
+    let mut failed = c.ledger.rescales.iter().rev().take_while(|rescale| was_not_stopped(rescale));
+    let last = failed.next().filter(|_| plan.way.runs_anew())?;
+    let pause = STOPPED_AGAIN_AFTER.max(last.ended.since(last.at));
+    let until = last.ended + doubled(pause, failed.count(), STOPPED_AGAIN_AT_MOST);
+    (until > c.now).then_some(Hold::StopFailed { tried: last.at, until })
+}
+
+/// Whether the job was to be stopped for it, and was not: which says nothing of the size.
+fn was_not_stopped(rescale: &Rescale) -> bool {
+    let is_in = |stage| rescale.reached.iter().any(|reached| reached.stage == stage);
+    is_in(Stage::StopRequested) && is_in(Stage::NotStopped)
+}
+
+/// A pause that doubles with each time.
+fn doubled(pause: Duration, times: usize, most: Duration) -> Duration {
+    let times = u32::try_from(times).unwrap_or(u32::MAX);
+    pause.saturating_mul(2_u32.saturating_pow(times)).min(most)
 }
 
 fn clinging(made: &Made) -> Option<Hold> {
@@ -348,11 +373,11 @@ mod tests {
     use super::*;
     use std::collections::BTreeMap;
 
-    use crate::model::{Expectation, Memory, Parallelism, Reached, Scheduler, Stage};
+    use crate::model::{Expectation, Memory, Parallelism, Reached, Scheduler};
     use crate::plan;
     use crate::policy::hpa::SelectPolicy::Disabled;
     use crate::policy::testing::{Job, policy, rescale, unanswered, workload};
-    use crate::policy::{Blackout, Bounds, Budget, MemoryPressure, Pause, Quota, Rival, Span};
+    use crate::policy::{Blackout, Bounds, Budget, Mechanism, MemoryPressure, Pause, Quota, Rival, Span};
 
     /// What speaks against the plan that a job's load asks for.
     fn holds(job: &Job, policy: &Policy) -> Vec<&'static str> {
@@ -721,6 +746,42 @@ mod tests {
             }
             let expected = if held { &["FailedBefore"][..] } else { &[] };
             assert_eq!(holds(&job, &policy), expected, "{ends:?}, {minutes} min, {was_stopped} {is_same}");
+        }
+    }
+
+    #[test]
+    fn a_job_that_could_not_be_stopped_is_not_stopped_again_soon_for_any_size() {
+        use Stage::{NotStopped, RolledBack, StopRequested, Submitted};
+        let once = [[StopRequested, NotStopped]];
+        // (states of rescales to another size, the oldest first; seconds that the last took, and since; whether the job is stopped for
+        // this one)
+        for (ends, took, since, stops, held) in [
+            (&once[..], 5, 59, true, true),
+            (&once, 5, 61, true, false),
+            (&once, 5, 59, false, false),
+            (&once, 600, 599, true, true),
+            (&once, 600, 601, true, false),
+            (&[[StopRequested, NotStopped]; 2], 5, 119, true, true),
+            (&[[StopRequested, NotStopped]; 2], 5, 121, true, false),
+            (&[[StopRequested, NotStopped]; 9], 5, 3599, true, true),
+            (&[[StopRequested, NotStopped]; 9], 5, 3601, true, false),
+            // It was stopped, or an operator did not take it: that would be held for the same size.
+            (&[[StopRequested, NotStopped], [StopRequested, RolledBack]], 5, 59, true, false),
+            (&[[Submitted, NotStopped]], 5, 59, true, false),
+        ] {
+            let (mut job, mut policy) = (short(), policy());
+            for stages in ends {
+                rescaled(&mut job, since, RescaleEnd::Failed);
+                let last = job.ledger.rescales.back_mut().expect("just added");
+                last.at = last.ended - Duration::from_secs(took);
+                last.reached = stages.map(|stage| Reached { stage, at: last.at }).into();
+            }
+            policy.spec.limits.cooldown = Span::default();
+            if stops {
+                (policy.mechanism, policy.can_run_again) = (Mechanism::Savepoint, true);
+            }
+            let expected = if held { &["StopFailed"][..] } else { &[] };
+            assert_eq!(holds(&job, &policy), expected, "{ends:?}, {took} s, {since} s, {stops}");
         }
     }
 

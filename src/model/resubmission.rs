@@ -250,6 +250,14 @@ impl Resubmission {
         Ok(())
     }
 
+    /// Takes it up from whoever has looked after it until now, and may have asked Flink to run the job just before, without having
+    /// written down that there was no answer.
+    pub fn take_up(&mut self, now: Timestamp) {
+        if self.stage() == Stage::Submitted {
+            self.unanswered = Some(now);
+        }
+    }
+
     /// How far it is.
     pub fn stage(&self) -> Stage {
         self.reached.last().map_or(Stage::Planned, |reached| reached.stage)
@@ -736,6 +744,23 @@ mod tests {
         resubmission.follow(&refused(), START + Duration::from_secs(5));
         resubmission.follow(&run(JobState::Created), START + Duration::from_secs(9));
         assert_eq!(resubmission.stage(), Stage::Confirming);
+    }
+
+    /// Who asked may have been cut off before it wrote down that nobody answered.
+    #[test]
+    fn after_a_crash_too_a_refusal_says_nothing_for_a_while() {
+        for (stage, at_once) in
+            [(Stage::Submitted, Stage::Submitted), (Stage::RollingBack, Stage::RollingBack)]
+        {
+            let mut resubmission = at(stage);
+            resubmission.take_up(START + Duration::from_secs(100));
+            assert_eq!(resubmission.unanswered.is_some(), stage == Stage::Submitted);
+            for (seconds, expected) in [(101, at_once), (161, Stage::RollingBack)] {
+                let refused = Event::Refused("not like this".to_owned());
+                resubmission.follow(&refused, START + Duration::from_secs(seconds));
+                assert_eq!(resubmission.stage(), expected, "{stage:?} after {seconds} s");
+            }
+        }
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub enum HeldFor {
     EffectAwaited,
     /// The job was stopped for this very size a while ago, and did not come up at it.
     FailedBefore,
+    /// The job could not be stopped with a savepoint a while ago, and has run on.
+    StopFailed,
     /// The job has grown for this load, and it brought nothing.
     BroughtNothing,
     /// There are too few slots.
@@ -101,6 +103,7 @@ impl From<&Hold> for HeldFor {
             Hold::NotWorthIt { .. } => Self::NotWorthIt,
             Hold::EffectAwaited { .. } => Self::EffectAwaited,
             Hold::FailedBefore { .. } => Self::FailedBefore,
+            Hold::StopFailed { .. } => Self::StopFailed,
             Hold::BroughtNothing { .. } => Self::BroughtNothing,
             Hold::SlotsMissing { .. } => Self::SlotsMissing,
             Hold::SlotsAwaited { .. } => Self::SlotsAwaited,

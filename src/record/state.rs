@@ -9,8 +9,8 @@ use super::attempt::{self, After, Ended};
 use crate::decide::{Decision, decide};
 use crate::guard::Approved;
 use crate::model::{
-    Attempt, Event, Ledger, Observation, Pressure, Rerun, RescaleEnd, Resubmission, Scaled, Sighting,
-    Snapshot, Stage, Timestamp, Upgrade,
+    Attempt, Event, Ledger, Observation, OperatorState, Pressure, Rerun, RescaleEnd, Resubmission, Scaled,
+    Sighting, Snapshot, Stage, Timestamp, Upgrade, Whose,
 };
 use crate::policy::{Policy, scale_down_window};
 use crate::signals::History;
@@ -157,6 +157,14 @@ impl State {
         }
     }
 
+    /// Goes on with what somebody else, or an earlier process, has looked after until now.
+    pub fn take_up(&mut self, now: Timestamp) {
+        let attempt = self.ledger.attempt.as_mut();
+        if let Some(resubmission) = attempt.and_then(|attempt| attempt.resubmission.as_mut()) {
+            resubmission.take_up(now);
+        }
+    }
+
     /// Takes in what was seen of it; whether that is to be kept for good before the next step.
     pub fn resubmit(&mut self, event: &Event, now: Timestamp) -> bool {
         let resubmission = self.ledger.attempt.as_mut().and_then(|attempt| attempt.resubmission.as_mut());
@@ -206,6 +214,36 @@ impl State {
         let attempt = self.ledger.attempt.as_ref()?;
         let upgrade = attempt.upgrade.as_ref()?;
         (!upgrade.stage().is_over()).then_some((attempt, upgrade))
+    }
+
+    /// The end of one that the job itself does not show. One that has failed has ended when what was last seen (`seen`) is as it was
+    /// before: somebody has put it back by hand.
+    pub fn upgrade_outcome(&self, seen: Option<&Snapshot>) -> Option<Outcome> {
+        let upgrade = self.ledger.attempt.as_ref()?.upgrade.as_ref()?;
+        let detail = upgrade.detail.clone().unwrap_or_default();
+        match upgrade.stage() {
+            Stage::NotStopped => Some(Outcome::Failed { detail }),
+            Stage::Superseded => Some(Outcome::Superseded { detail }),
+            Stage::RolledBack => Some(Outcome::RolledBack { detail }),
+            Stage::Failed => {
+                let snapshot = seen?;
+                let resource = snapshot.around.operator.as_deref()?;
+                let is_back = upgrade.change.whose(resource) == Whose::Before
+                    && resource.state == OperatorState::Stable
+                    && snapshot.is_fully_running();
+                is_back.then_some(Outcome::RolledBack { detail })
+            }
+            // Seen by the job and the resource; or not over; or of a job that is stopped and run again.
+            Stage::Done
+            | Stage::Planned
+            | Stage::StopRequested
+            | Stage::SavepointDone
+            | Stage::Stopped
+            | Stage::Submitted
+            | Stage::Confirming
+            | Stage::Cancelling
+            | Stage::RollingBack => None,
+        }
     }
 
     /// Takes in what was seen of it; whether that is to be kept for good before the next step.

@@ -148,6 +148,7 @@ fn is_warning(hold: &Hold) -> bool {
         hold,
         Hold::NotObserved { .. }
             | Hold::FailedBefore { .. }
+            | Hold::StopFailed { .. }
             | Hold::BroughtNothing { .. }
             | Hold::SlotsMissing { .. }
             | Hold::QuotaSpent { .. }

@@ -129,15 +129,22 @@ fn refusal(status: StatusCode, said: Option<&[String]>) -> Refusal {
     }
 }
 
+/// What Flink says of a jar that it could not run, whatever the reason: that is the last of its causes.
+const NOT_EXECUTED: &str = "Could not execute application.";
+
 /// The first line that says something: Flink wraps its reason in a phrase, a marker, and names of Java classes, and
 /// follows it with the whole stack trace.
 fn first_line(errors: &[String]) -> String {
-    errors
-        .iter()
-        .flat_map(|error| error.lines())
-        .map(str::trim)
-        .find(|line| !line.is_empty() && *line != "Internal server error." && !line.starts_with('<'))
-        .map_or_else(|| "no reason given".to_owned(), |line| one_line(without_classes(line)))
+    let mut lines = errors.iter().flat_map(|error| error.lines()).map(str::trim);
+    let first =
+        lines.find(|line| !line.is_empty() && *line != "Internal server error." && !line.starts_with('<'));
+    let first = first.map_or("no reason given", without_classes);
+    match lines.filter_map(|line| line.strip_prefix("Caused by: ")).last() {
+        Some(cause) if first == NOT_EXECUTED => {
+            one_line(&format!("{} ({})", NOT_EXECUTED.trim_end_matches('.'), without_classes(cause)))
+        }
+        _ => one_line(first),
+    }
 }
 
 /// The line without the `java.lang.SomeException: ` that it begins with, one within the other.
@@ -234,7 +241,14 @@ mod tests {
                 "The DefaultScheduler does not.",
             ),
             (&["java.util.concurrent.TimeoutException"], "java.util.concurrent.TimeoutException"),
-            (&["Job: it is gone\nmore"], "Job: it is gone"),
+            (&["Job: it is gone\nmore\nCaused by: a.B: c"], "Job: it is gone"),
+            (
+                &[
+                    "org.apache.flink.runtime.rest.handler.RestHandlerException: Could not execute application.\n\tat a.b.C\nCaused by: \
+                     a.b.D: Could not execute application.\n\t... 2 more\nCaused by: java.io.IOException: no topic\n\tat a.b.E",
+                ],
+                "Could not execute application (no topic)",
+            ),
             (&["", "Internal server error."], "no reason given"),
             (&[], "no reason given"),
         ] {
