@@ -67,7 +67,7 @@ fn each_mistake_is_one_line_and_its_exit_code() {
             "policy \"nope\" is no built-in one (throughput, backlog, business-hours, cautious, cpu, flink-autoscaler): cannot read nope",
         ),
         (&["demo", "--journal", "/nowhere/x"], 2, "cannot write /nowhere/x: No such file or directory"),
-        (&["simulate", &gone], 2, "is no built-in one (demo, diamond, burn): cannot read"),
+        (&["simulate", &gone], 2, "is no built-in one (demo, session, diamond, burn): cannot read"),
         (
             &["simulate", "demo", "--listen", "127.0.0.1:0", "--speed", "max"],
             2,

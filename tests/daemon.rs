@@ -31,6 +31,9 @@ mod testbed {
     mod ports;
 }
 
+#[path = "daemon/anew.rs"]
+mod anew;
+
 use testbed::proxy::{Fault, Proxy};
 
 /// Far longer than anything here takes on a machine that is busy with other tests.
@@ -68,9 +71,14 @@ struct Bed {
 
 impl Bed {
     async fn new() -> Result<Self> {
+        Self::of(&short_of_subtasks(), "").await
+    }
+
+    /// One of this scenario, with lines for the autoscaler's `spec`.
+    async fn of(scenario: &Scenario, spec: &str) -> Result<Self> {
         // Nothing is decided on a job that has just started, so this one has run for a while.
         let now = clock::now();
-        let mut simulation = Simulation::starting_at(&short_of_subtasks(), now - Duration::from_secs(30))?;
+        let mut simulation = Simulation::starting_at(scenario, now - Duration::from_secs(30))?;
         simulation.advance_to(now);
         let flink = FlinkServer::new(simulation, Pace::Times(1.0));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -82,7 +90,7 @@ impl Bed {
             folder.path().join("orders.yaml"),
             format!(
                 "apiVersion: tidegate.dev/v1alpha1\nkind: FlinkAutoscaler\nmetadata: {{name: orders}}\n\
-                 spec:\n  flink: {{url: '{url}', poll: 1s}}\n  policyRef: {{name: quick}}\n---\n\
+                 spec:\n  flink: {{url: '{url}', poll: 1s}}\n  policyRef: {{name: quick}}\n{spec}---\n\
                  apiVersion: tidegate.dev/v1alpha1\nkind: ScalingPolicy\nmetadata: {{name: quick}}\n\
                  spec:\n  rules: [{{throughput: {{}}}}]\n  limits: {{cooldown: 1s}}\n"
             ),

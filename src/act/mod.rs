@@ -8,6 +8,8 @@ mod check;
 mod checkpoint;
 mod in_place;
 mod operator;
+#[cfg(test)]
+mod played;
 mod replicas;
 mod resubmit;
 

@@ -109,3 +109,8 @@ impl Step<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod schedules;
+#[cfg(test)]
+mod server;

@@ -32,9 +32,10 @@ Examples:
   tidegate simulate diamond --for 20m --speed max
   tidegate simulate my-job.yaml --policy slow.yaml -o json | tail -1
   tidegate simulate demo --show > my-job.yaml
-  tidegate simulate demo --listen 127.0.0.1:8081 & tidegate recommend --flink http://127.0.0.1:8081")]
+  tidegate simulate demo --listen 127.0.0.1:8081 & tidegate recommend --flink http://127.0.0.1:8081
+  tidegate simulate session --listen 127.0.0.1:8081 & tidegate run --config orders.yaml")]
 pub(super) struct Args {
-    /// A scenario: the name of a built-in one (demo, diamond, burn), or a file
+    /// A scenario: the name of a built-in one (demo, session, diamond, burn), or a file
     scenario: String,
     /// Print the scenario, with everything that has a default, and do no more
     #[arg(long)]

@@ -22,6 +22,10 @@ pub(super) struct Checkpoints {
     pub(super) last_completed: Option<CheckpointRecord>,
     pub(super) last_failed: Option<CheckpointRecord>,
     pub(super) last_restored: Option<(u64, u64)>,
+    /// The savepoint that the job was submitted with, and when it was last restored from it.
+    pub(super) begun_from: Option<(String, Option<u64>)>,
+    /// The last savepoint, and when it was asked for.
+    pub(super) savepoint: Option<(String, u64)>,
 }
 
 /// One checkpoint in Flink's history; times are milliseconds since the start of the scenario.
@@ -60,7 +64,20 @@ impl Checkpoints {
             last_completed: None,
             last_failed: None,
             last_restored: None,
+            begun_from: None,
+            savepoint: None,
         }
+    }
+
+    /// The same of a job that was submitted with a savepoint.
+    pub(super) fn begun_from(self, savepoint: Option<String>) -> Self {
+        Self { begun_from: savepoint.map(|path| (path, None)), ..self }
+    }
+
+    /// A savepoint is complete: a restart goes back to it.
+    pub(super) fn saved(&mut self, path: String, asked: u64, positions: Positions) {
+        self.restore = positions;
+        self.savepoint = Some((path, asked));
     }
 
     /// The time between two, where there are any.
@@ -78,6 +95,9 @@ impl Checkpoints {
         self.next = self.interval().map_or(u64::MAX, |interval| now.saturating_add(interval));
         if let Some(last) = self.last_completed {
             self.last_restored = Some((last.id, now));
+            self.counts.restored += 1;
+        } else if let Some((_, restored)) = &mut self.begun_from {
+            *restored = Some(now);
             self.counts.restored += 1;
         }
     }

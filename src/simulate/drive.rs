@@ -42,7 +42,7 @@ impl Driven {
     /// The cycle as it is written to a journal.
     pub fn as_cycle(&self) -> Cycle<'_> {
         let Self { at, observation, decision, begun, outcome, ended, truth: _ } = self;
-        Cycle { at: *at, observation, decision, begun: *begun, outcome, ended: *ended }
+        Cycle { at: *at, observation, stepped: None, decision, begun: *begun, outcome, ended: *ended }
     }
 }
 

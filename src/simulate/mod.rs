@@ -7,6 +7,9 @@
 //! Records are a fluid that moves in steps of a fifth of a second (`flow`): each vertex takes in what its inputs have, its
 //! capacity allows and its outputs can hold, and its time is busy, idle or back-pressured accordingly (`station`).
 
+mod anew;
+#[cfg(test)]
+mod anew_tests;
 mod check;
 mod checkpoints;
 mod drive;
@@ -25,6 +28,7 @@ pub mod scenarios;
 mod scheduler;
 #[cfg(test)]
 mod scheduler_tests;
+pub(crate) mod session;
 mod simulation;
 mod slots;
 mod station;
@@ -41,5 +45,6 @@ pub use scenario::{
     CheckpointScenario, ColdStart, EdgeScenario, Fault, FaultKind, MetricScenario, RestartScenario, Scenario,
     SchedulerKind, Slo, SourceScenario, VertexScenario, Waiting, Window, WorkloadKind, WorkloadScenario,
 };
+pub use session::{RunFault, StopFault};
 pub use simulation::Simulation;
 pub use view::{SourceTruth, Truth};

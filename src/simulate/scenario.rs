@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Load;
+use super::{Load, RunFault, StopFault};
 use crate::model::{FlinkVersion, Ship};
 use crate::policy::Span;
 
@@ -105,7 +105,7 @@ pub enum SchedulerKind {
     /// Takes resource requirements from Flink 1.18 on.
     #[default]
     Adaptive,
-    /// Keeps the parallelism that the job was submitted with.
+    /// Keeps the parallelism that the job was submitted with, and waits for all of its slots.
     Default,
     /// Adaptive in reactive mode: takes all slots there are, and no requirements.
     Reactive,
@@ -448,6 +448,24 @@ pub enum FaultKind {
     Cancelled,
     /// The job is submitted again under a new id, as large as at first, and reads on where it stopped.
     Resubmitted,
+    /// The next stops of the job with a savepoint go wrong.
+    StopFails {
+        /// How.
+        how: StopFault,
+        /// How many of them.
+        #[serde(default = "one")]
+        times: u32,
+    },
+    /// The next runs of the jar go wrong.
+    RunFails {
+        /// How.
+        how: RunFault,
+        /// How many of them.
+        #[serde(default = "one")]
+        times: u32,
+    },
+    /// The jar is gone from the cluster.
+    JarLost,
     /// From now on the JobManager's clock is ahead of the one that observes it.
     ClockAhead {
         /// By how much.

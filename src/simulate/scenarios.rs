@@ -9,12 +9,13 @@ use crate::model::FlinkVersion;
 use crate::policy::Span;
 
 /// The names of all of them.
-pub const NAMES: [&str; 3] = ["demo", "diamond", "burn"];
+pub const NAMES: [&str; 4] = ["demo", "session", "diamond", "burn"];
 
 /// The scenario of this name.
 pub fn named(name: &str) -> Option<Scenario> {
     match name {
         "demo" => Some(demo()),
+        "session" => Some(session()),
         "diamond" => Some(diamond()),
         "burn" => Some(burn()),
         _ => None,
@@ -40,6 +41,17 @@ pub fn demo() -> Scenario {
         EdgeScenario::new("enrich", "sink"),
     ];
     Scenario { taskmanagers: 3, slots_per_taskmanager: 8, ..scenario("demo", vertices, edges) }
+}
+
+/// The job of [`demo`] under the default scheduler, which cannot rescale it in place: it is stopped with a savepoint, and its jar,
+/// `session.jar`, is run again.
+pub fn session() -> Scenario {
+    Scenario {
+        name: "session".to_owned(),
+        scheduler: SchedulerKind::Default,
+        flink_version: FlinkVersion { major: 1, minor: 20, patch: 0 },
+        ..demo()
+    }
 }
 
 /// Two sources, one of which does not say what waits for it, a join, a window that fires by the clock, a slow report.

@@ -1,9 +1,10 @@
-//! Flink's adaptive scheduler: requirements, slots, and when a job is restarted at another size.
+//! Flink's schedulers: requirements, slots, and when a job is restarted, at another size or not.
 //!
 //! Comes in: requirements, the slots that are there, completed checkpoints. Goes out: when the job stops and starts, and at
 //! which sizes. What each version does was measured on real servers; the waiting times are Flink's defaults.
 
 use super::checkpoints::Checkpoints;
+use super::session::RunFault;
 use super::slots::{Bounds, Groups};
 use super::station::whole;
 use crate::model::{FlinkVersion, Graph, JobState, Vertex};
@@ -96,6 +97,8 @@ pub(super) struct Scheduler {
     pub(super) bounds: Vec<Bounds>,
     /// Whether it takes all slots there are: it waits for none, and for as long as there are none.
     takes_all: bool,
+    /// What keeps the job from running as it is to.
+    ill: Option<RunFault>,
     /// The sizes that it runs at, or is to run at.
     pub(super) parallelism: Vec<u32>,
     pub(super) phase: Phase,
@@ -123,6 +126,7 @@ impl Scheduler {
             restart,
             bounds: parallelism.iter().map(|&upper| Bounds { lower: 1, upper }).collect(),
             takes_all: false,
+            ill: None,
             parallelism,
             phase: Phase::Waiting { since: now, hurry: false },
             times: StateTimes { submitted: now, created: now, ..StateTimes::default() },
@@ -137,6 +141,18 @@ impl Scheduler {
         let all = |vertex: &Vertex| Bounds { lower: 1, upper: vertex.max_parallelism.get() };
         self.bounds = graph.vertices().iter().map(all).collect();
         self.takes_all = true;
+        self
+    }
+
+    /// The same under the default scheduler, which waits for all of its slots.
+    pub(super) fn keeping_its_size(mut self) -> Self {
+        self.bounds.iter_mut().for_each(|bounds| bounds.lower = bounds.upper);
+        self
+    }
+
+    /// The same of a job that is not to run as it should.
+    pub(super) fn ailing(mut self, how: Option<RunFault>) -> Self {
+        self.ill = how;
         self
     }
 
@@ -211,18 +227,26 @@ impl Scheduler {
         }
     }
 
-    /// Somebody cancels the job.
-    pub(super) fn cancel(&mut self, now: u64) -> Option<Turn> {
+    /// The job ends for good.
+    pub(super) fn end(&mut self, state: JobState, now: u64) -> Option<Turn> {
         if let Phase::Ended(_) = self.phase {
             return None;
         }
-        self.phase = Phase::Ended(JobState::Canceled);
+        self.phase = Phase::Ended(state);
         self.times.ended = Some(now);
         Some(Turn::Stopped)
     }
 
     /// Does what is due at `now`.
     pub(super) fn advance(&mut self, now: u64, slots: u32, checkpoints: &Checkpoints) -> Option<Turn> {
+        let slots = match self.ill {
+            Some(RunFault::NoSlots) => 0,
+            Some(RunFault::FewerSlots) => {
+                let most: Vec<u32> = self.bounds.iter().map(|bounds| bounds.upper).collect();
+                slots.min(self.groups.held(&most) / 2)
+            }
+            _ => slots,
+        };
         match self.phase {
             Phase::Running => self.rescale_is_due(now, slots, checkpoints).then(|| {
                 self.rescales += 1;
@@ -242,10 +266,14 @@ impl Scheduler {
                 self.wait(now, since, hurry, slots);
                 None
             }
-            Phase::Deploying { until } if now >= until => {
-                self.phase = Phase::Running;
-                Some(Turn::Started)
-            }
+            Phase::Deploying { until } if now >= until => match self.ill {
+                Some(RunFault::Fails) => self.end(JobState::Failed, now),
+                Some(RunFault::NeverUp) => Some(self.stop(now, false)),
+                _ => {
+                    self.phase = Phase::Running;
+                    Some(Turn::Started)
+                }
+            },
             _ => None,
         }
     }

@@ -1,22 +1,24 @@
 //! The model put together: a job on a cluster under a virtual clock.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::check::{Checked, ScenarioError, check};
 use super::checkpoints::Checkpoints;
-use super::flow::{Flow, STEP_MS};
+use super::flow::{Flow, Positions, STEP_MS};
 use super::lag::{Arrivals, LastRead};
 use super::random;
 use super::refused::Refused;
 use super::rest::{Archived, Asked};
 use super::scenario::{Fault, FaultKind, Scenario, SchedulerKind, Waiting};
 use super::scheduler::{Family, RestartTimes, Scheduler, Turn};
+use super::session::{RunFault, Session, StopFault};
 use super::slots::Groups;
 use super::station::whole;
 use super::store::{Known, Store};
 use super::view::Cached;
 use super::workload::Pods;
-use crate::model::{Around, Graph, JobId, Timestamp, VertexId};
+use crate::model::{Around, Graph, JobId, JobState, Timestamp, VertexId};
 use crate::policy::Span;
 
 /// 2026-01-01T00:00:00Z, when a simulation begins unless told otherwise.
@@ -46,6 +48,11 @@ pub struct Simulation {
     pub(super) ended: Vec<Archived>,
     /// Checkpoints that somebody asked for over REST.
     pub(super) asked: Vec<Asked>,
+    /// What the cluster keeps of stops and runs; its savepoints keep where the job was.
+    pub(super) session: Session<Positions>,
+    /// How the next stops and runs go wrong.
+    pub(super) stop_faults: VecDeque<StopFault>,
+    pub(super) run_faults: VecDeque<RunFault>,
     /// How often the vertices were started; tells the counters of one start from those of another.
     pub(super) attempt: u32,
     /// When the vertices last started; `None` while they do not run.
@@ -58,7 +65,7 @@ pub struct Simulation {
     /// Whether an observer asks for the registered TaskManagers.
     pub(super) with_taskmanagers: bool,
     /// Slots that the job has given up and until when they stay with it.
-    lingering: (u32, u64),
+    pub(super) lingering: (u32, u64),
     /// Indices of the faults that are still to come, the next one last.
     to_come: Vec<usize>,
     /// When the JobManager comes back.
@@ -96,13 +103,16 @@ impl Simulation {
             start,
             now: 0,
             done: 0,
-            scheduler: submit(scenario, &graph, 0),
+            scheduler: submit(scenario, &graph, first_sizes(scenario), 0),
             checkpoints: Checkpoints::new(scenario.checkpoints, flow.positions()),
             store: Store::new(millis(scenario.metrics.update_interval), graph.len()),
             cached: None,
             job: job_id(scenario, 0),
             ended: Vec::new(),
             asked: Vec::new(),
+            session: Session::new(&format!("{}.jar", scenario.name), job_id(scenario, 0)),
+            stop_faults: VecDeque::new(),
+            run_faults: VecDeque::new(),
             attempt: 0,
             started: None,
             last_words: None,
@@ -244,12 +254,13 @@ impl Simulation {
         if self.started.is_some() {
             self.checkpoints.advance(now, || self.flow.positions());
         }
+        self.stops_due(now);
         let turn = self.scheduler.advance(now, self.total_slots(), &self.checkpoints);
         self.follow(turn, now);
     }
 
     /// Does to the flow what the scheduler did to the job.
-    fn follow(&mut self, turn: Option<Turn>, at: u64) {
+    pub(super) fn follow(&mut self, turn: Option<Turn>, at: u64) {
         match turn {
             Some(Turn::Started) => {
                 self.started = Some(at);
@@ -314,9 +325,13 @@ impl Simulation {
                 let turn = self.scheduler.orphan();
                 self.follow(turn, at);
                 self.jobmanager_back = Some(at.saturating_add(millis(lasts)));
+                self.session.forget();
             }
             FaultKind::Cancelled => self.cancel(at),
             FaultKind::Resubmitted => self.resubmit(at),
+            FaultKind::StopFails { how, times } => self.stop_faults.extend((0..times).map(|_| how)),
+            FaultKind::RunFails { how, times } => self.run_faults.extend((0..times).map(|_| how)),
+            FaultKind::JarLost => self.session.lose_jar(),
             FaultKind::Unreachable { .. }
             | FaultKind::SlowAnswers { .. }
             | FaultKind::StaleMetrics { .. }
@@ -330,7 +345,7 @@ impl Simulation {
     pub(super) fn cancel(&mut self, at: u64) {
         // What was read before is not read again by whoever submits it anew: that is done from a savepoint.
         let positions = self.flow.positions();
-        let turn = self.scheduler.cancel(at);
+        let turn = self.scheduler.end(JobState::Canceled, at);
         self.follow(turn, at);
         self.flow.rewind(Some(&positions));
     }
@@ -340,7 +355,7 @@ impl Simulation {
         let archived = self.archive();
         self.ended.push(archived);
         self.job = job_id(&self.scenario, self.ended.len());
-        self.scheduler = submit(&self.scenario, &self.graph, at);
+        self.scheduler = submit(&self.scenario, &self.graph, first_sizes(&self.scenario), at);
         self.checkpoints = Checkpoints::new(self.scenario.checkpoints, self.flow.positions());
         self.cached = None;
     }
@@ -446,21 +461,25 @@ pub(super) fn millis(span: Span) -> u64 {
     u64::try_from(span.get().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn job_id(scenario: &Scenario, submission: usize) -> JobId {
+pub(super) fn job_id(scenario: &Scenario, submission: usize) -> JobId {
     JobId::from_bits(random::fingerprint(&format!("{}/{}/{submission}", scenario.name, scenario.seed)))
 }
 
-fn submit(scenario: &Scenario, graph: &Graph, now: u64) -> Scheduler {
+fn first_sizes(scenario: &Scenario) -> Vec<u32> {
+    scenario.vertices.iter().map(|vertex| vertex.parallelism).collect()
+}
+
+pub(super) fn submit(scenario: &Scenario, graph: &Graph, sizes: Vec<u32>, now: u64) -> Scheduler {
     let restart = scenario.restart;
     let restart = RestartTimes {
         time_ms: restart.time.as_secs() * 1000.0,
         state_slot_ms: restart.state_mib / restart.mib_per_second * 1000.0,
     };
-    let sizes = scenario.vertices.iter().map(|vertex| vertex.parallelism).collect();
     let scheduler =
         Scheduler::new(Family::from(scenario.flink_version), Groups::new(graph), restart, sizes, now);
     match scenario.scheduler {
         SchedulerKind::Reactive => scheduler.taking_all(graph),
-        SchedulerKind::Adaptive | SchedulerKind::Default => scheduler,
+        SchedulerKind::Default => scheduler.keeping_its_size(),
+        SchedulerKind::Adaptive => scheduler,
     }
 }

@@ -2,7 +2,7 @@
 //! copy of the job runs, and every attempt ends.
 //!
 //! What is driven is what the daemon runs: the steps of this module, the states of the model, and a state that goes through its
-//! written form whenever the process is cut off. Time is the session's own. A seed that fails is printed; `SEED=n` plays it alone.
+//! written form whenever the process is cut off. Time is the cluster's own. A seed that fails is printed; `SEED=n` plays it alone.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -10,10 +10,12 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::faults::{Dice, RunFault, StopFault};
-use super::run::NAME;
-use super::session::{JAR, Session};
-use super::{Program, step};
+use super::cluster::{Cluster, JAR};
+use super::faults::Goes;
+use super::{Program, dispose, step};
+use crate::act::played::dice::Dice;
+use crate::act::played::run::NAME;
+use crate::act::played::seeds;
 use crate::model::{
     Attempt, Event, JobId, JobState, Observation, Parallelism, RescaleEnd, Resubmission, Stage, Timestamp,
     VertexId,
@@ -22,9 +24,13 @@ use crate::observe::flink::FlinkClient;
 use crate::policy::testing::Job;
 use crate::policy::{Policy, SavepointSpec};
 use crate::record::State;
+use crate::simulate::{RunFault, StopFault};
 
 const START: Timestamp = Timestamp::from_millis(1_000_000_000);
 const OLD: JobId = JobId::from_bits(7);
+
+/// Of earlier rescales.
+const OLD_SAVEPOINTS: [&str; 2] = ["file:/s/savepoint-1", "file:/s/savepoint-2"];
 
 /// An attempt that is not over by then never will be: half an hour for each of its states, and then some.
 const OVER_WITHIN: Duration = Duration::from_hours(6);
@@ -39,7 +45,7 @@ fn numbers(sizes: &BTreeMap<VertexId, Parallelism>) -> BTreeMap<VertexId, u32> {
 
 /// A process that sees an attempt through, and the cluster.
 struct Play {
-    session: Arc<Mutex<Session>>,
+    cluster: Arc<Mutex<Cluster>>,
     client: FlinkClient,
     program: Program,
     state: State,
@@ -57,9 +63,9 @@ impl Play {
         let mut dice = Dice::new(!seed);
         let to = sizes(if dice.percent(50) { [2, 9] } else { [1, 2] });
         let from = sizes([1, 4]);
-        let session = Session::new(seed, OLD, numbers(&from), numbers(&to));
-        let session = Arc::new(Mutex::new(session));
-        let asked = Arc::clone(&session);
+        let cluster = Cluster::new(seed, OLD, numbers(&from), numbers(&to));
+        let cluster = Arc::new(Mutex::new(cluster));
+        let asked = Arc::clone(&cluster);
         let client = FlinkClient::played(Arc::new(move |method, path, body| {
             asked.lock().expect("nobody has panicked").ask(method, path, body)
         }));
@@ -69,12 +75,16 @@ impl Play {
             resubmission: Some(Resubmission::new(OLD, START)),
             ..Attempt::new(OLD, START, START + Duration::from_mins(5), from, to)
         });
+        for path in OLD_SAVEPOINTS {
+            state.ledger.savepoints.push_back(path.to_owned());
+            cluster.lock().expect("nobody has panicked").session.keep(path.to_owned(), 0);
+        }
         let written = serde_json::to_string(&state).expect("a state");
         let savepoint = SavepointSpec { jar: JAR.to_owned(), ..SavepointSpec::default() };
         let program = Program { savepoint, job: Some(NAME.to_owned()), manager: None };
         let crashes = dice.one_of(&[0, 0, 5, 30, 60]);
         Self {
-            session,
+            cluster,
             client,
             program,
             state,
@@ -87,15 +97,15 @@ impl Play {
     }
 
     fn now(&self) -> Timestamp {
-        START + Duration::from_millis(self.session(|session| session.now))
+        START + Duration::from_millis(self.cluster(|cluster| cluster.now))
     }
 
-    fn session<T>(&self, with: impl FnOnce(&mut Session) -> T) -> T {
-        with(&mut self.session.lock().expect("nobody has panicked"))
+    fn cluster<T>(&self, with: impl FnOnce(&mut Cluster) -> T) -> T {
+        with(&mut self.cluster.lock().expect("nobody has panicked"))
     }
 
     fn pass(&self, millis: u64) {
-        self.session(|session| session.advance(millis));
+        self.cluster(|cluster| cluster.advance(millis));
     }
 
     /// Whether it is cut off here, as by kill -9.
@@ -105,13 +115,15 @@ impl Play {
     }
 
     fn restart(&mut self, where_: &str) {
-        self.state = serde_json::from_str(&self.written).expect("it was written");
         let takes = self.dice.one_of(&[500, 5_000, 5_000, 90_000, 600_000]);
-        self.session(|session| {
-            session.diary.push(format!("{:>9.3} cut off {where_}", session.now as f64 / 1e3));
-            session.crash_at = None;
-            session.advance(takes);
+        self.state = serde_json::from_str(&self.written).expect("it was written");
+        self.cluster(|cluster| {
+            cluster.diary.push(format!("{:>9.3} cut off {where_}", cluster.now as f64 / 1e3));
+            cluster.crash_at = None;
+            cluster.advance(takes);
         });
+        let now = self.now();
+        self.state.take_up(now);
         // Nobody crashes for ever.
         self.crashes -= self.crashes.min(1);
     }
@@ -122,7 +134,7 @@ impl Play {
         let (attempt, resubmission) = (attempt.clone(), resubmission.clone());
         if self.is_cut_off() {
             let (nth, worked_on) = (1 + self.dice.below(4), self.dice.percent(50));
-            self.session(|session| session.cut_off_in(nth, worked_on));
+            self.cluster(|cluster| cluster.cut_off_in(nth, worked_on));
         }
         let event = {
             let doing = pin!(step(&self.client, &attempt, &resubmission, &self.program));
@@ -132,7 +144,7 @@ impl Play {
             self.restart("while asking");
             return true;
         };
-        self.session(|session| session.crash_at = None);
+        self.cluster(|cluster| cluster.crash_at = None);
         let now = self.now();
         if self.state.resubmit(&event, now) {
             if self.is_cut_off() {
@@ -143,8 +155,8 @@ impl Play {
             let stage = self.stage();
             if self.stages.last() != Some(&stage) {
                 self.stages.push(stage);
-                self.session(|session| {
-                    session.diary.push(format!("{:>9.3} {stage:?}: {event:?}", session.now as f64 / 1e3));
+                self.cluster(|cluster| {
+                    cluster.diary.push(format!("{:>9.3} {stage:?}: {event:?}", cluster.now as f64 / 1e3));
                 });
             }
             if self.is_cut_off() {
@@ -176,8 +188,8 @@ impl Play {
         let now = self.now();
         if let Some(outcome) = self.state.resubmission_outcome() {
             self.state.end(&outcome, now);
-        } else if let Some((id, sizes)) = self.session(|session| {
-            let run = session.alive().find(|run| run.state == JobState::Running);
+        } else if let Some((id, sizes)) = self.cluster(|cluster| {
+            let run = cluster.alive().find(|run| run.state == JobState::Running);
             run.map(|run| (run.id, run.sizes.clone()))
         }) {
             let of: Vec<_> = sizes.values().map(|&size| (u64::from(size), 0.001)).collect();
@@ -197,36 +209,63 @@ impl Play {
         }
     }
 
+    /// Old savepoints go when the job runs from a newer one, and never the one that it runs from, or may have to.
+    fn tidy_up(&mut self, end: Option<RescaleEnd>, resubmission: &Resubmission) -> Result<(), String> {
+        let old = self.state.surplus_savepoints(1);
+        let disposing = pin!(dispose(self.client.clone(), old));
+        if disposing.poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            return Err("the disposal of savepoints does not end".to_owned());
+        }
+        self.cluster(|cluster| {
+            cluster.advance(120_000);
+            let left: Vec<_> = cluster.session.savepoints().collect();
+            let is_left = |path: &str| left.contains(&path);
+            if resubmission.location.as_deref().is_some_and(|path| !is_left(path)) {
+                return Err(format!("of {left:?}, that of this rescale is gone"));
+            }
+            let is_sure = cluster.faults.lost + cluster.faults.late == 0 && !cluster.is_away();
+            match end {
+                Some(RescaleEnd::Done) if is_sure && OLD_SAVEPOINTS.into_iter().any(is_left) => {
+                    Err(format!("{left:?} are left after {end:?}"))
+                }
+                Some(RescaleEnd::Done) => Ok(()),
+                _ if OLD_SAVEPOINTS.into_iter().all(is_left) => Ok(()),
+                _ => Err(format!("only {left:?} are left after {end:?}")),
+            }
+        })
+    }
+
     /// What must hold at the end.
     fn judge(&mut self, stage: Stage, resubmission: &Resubmission) -> Result<(), String> {
         // What is still on its way arrives.
-        self.session(|session| {
-            session.faults.somebody.clear();
-            session.advance(120_000);
+        self.cluster(|cluster| {
+            cluster.faults.somebody.clear();
+            cluster.advance(120_000);
         });
         let end = self.conclude(&Policy::default())?;
-        self.session(|session| {
-            if !session.wrong.is_empty() {
-                return Err(session.wrong.join("; "));
+        self.tidy_up(end, resubmission)?;
+        self.cluster(|cluster| {
+            if !cluster.wrong.is_empty() {
+                return Err(cluster.wrong.join("; "));
             }
-            let alive: Vec<_> = session.alive().map(|run| (run.id, run.is_ours)).collect();
-            let faults = &session.faults;
-            let disturbed = session.is_disturbed;
+            let alive: Vec<_> = cluster.alive().map(|run| (run.id, run.is_ours)).collect();
+            let faults = &cluster.faults;
+            let disturbed = cluster.is_disturbed;
             // Nothing that passes by itself may lose a job.
             let is_hopeless = disturbed
-                || session.lacks_the_jar()
+                || !cluster.session.has_jar()
                 // Flink tells nobody else where the savepoint is.
-                || session.has_lost_a_stop && resubmission.location.is_none()
-                || session.longest_away > 1_500_000
-                || matches!(faults.old_size, RunFault::Refused | RunFault::Fails)
-                || faults.stop == StopFault::FailsForGood && faults.new_size != RunFault::Well;
+                || cluster.has_lost_a_stop && resubmission.location.is_none()
+                || cluster.longest_away > 1_500_000
+                || matches!(faults.old_size, Goes::Wrong(_))
+                || faults.stop == Some(StopFault::FailsForGood) && faults.new_size != Goes::Well;
             let expected = match stage {
                 Stage::Done => vec![(resubmission.target, true)],
                 Stage::RolledBack => vec![(resubmission.fallback, true)],
                 Stage::NotStopped => vec![(OLD, true)],
                 Stage::Superseded
                     if !disturbed
-                        && session.runs.iter().any(|run| run.id == OLD && !run.state.is_terminal()) =>
+                        && cluster.runs.iter().any(|run| run.id == OLD && !run.state.is_terminal()) =>
                 {
                     vec![(OLD, true)]
                 }
@@ -235,7 +274,7 @@ impl Play {
                 }
                 // A JobManager that is away for long may come back with the job.
                 Stage::Failed if is_hopeless => {
-                    let may_run = disturbed || session.longest_away > 1_500_000;
+                    let may_run = disturbed || cluster.longest_away > 1_500_000;
                     return if alive.is_empty() || may_run && alive.len() <= 1 {
                         Ok(())
                     } else {
@@ -251,7 +290,8 @@ impl Play {
             let ends = match stage {
                 Stage::Done => {
                     end == Some(RescaleEnd::Done)
-                        || end == Some(RescaleEnd::Partial) && faults.new_size == RunFault::FewerSlots
+                        || end == Some(RescaleEnd::Partial)
+                            && faults.new_size == Goes::Wrong(RunFault::FewerSlots)
                 }
                 Stage::RolledBack => end == Some(RescaleEnd::TimedOut),
                 Stage::NotStopped => end == Some(RescaleEnd::Failed),
@@ -264,12 +304,6 @@ impl Play {
 
 /// Seconds, on a machine that is busy with other tests.
 const SCHEDULES: u64 = 2_500;
-
-/// The one that is to be played alone.
-#[expect(clippy::disallowed_methods, reason = "who looks into a failure names its seed outside")]
-fn seed_from_outside() -> Option<u64> {
-    std::env::var("SEED").ok()?.parse().ok()
-}
 
 /// Plays a schedule to its end; the state it ended in, or what was wrong.
 fn play(seed: u64) -> Result<Stage, String> {
@@ -285,16 +319,16 @@ fn play(seed: u64) -> Result<Stage, String> {
         }
     };
     result.map_err(|wrong| {
-        play.session(|session| {
-            format!("seed {seed}: {wrong}\n{:?}\n{}", session.faults, session.diary.join("\n"))
+        play.cluster(|cluster| {
+            format!("seed {seed}: {wrong}\n{:?}\n{}", cluster.faults, cluster.diary.join("\n"))
         })
     })
 }
 
 #[test]
 fn no_job_is_lost_and_none_runs_twice() {
-    let only = seed_from_outside();
-    let seeds = only.map_or(0..SCHEDULES, |seed| seed..seed + 1);
+    let seeds = seeds(SCHEDULES);
+    let is_alone = seeds.end - seeds.start == 1;
     let mut ends: BTreeMap<String, u32> = BTreeMap::new();
     let mut failed = Vec::new();
     for seed in seeds {
@@ -308,5 +342,5 @@ fn no_job_is_lost_and_none_runs_twice() {
     // Schedules that all end alike would show nothing.
     let seen: Vec<_> = ends.keys().map(String::as_str).collect();
     let all = ["Done", "Failed", "NotStopped", "RolledBack", "Superseded"];
-    assert!(only.is_some() || seen == all && ends.values().all(|&times| times >= 20), "{ends:?}");
+    assert!(is_alone || seen == all && ends.values().all(|&times| times >= 20), "{ends:?}");
 }

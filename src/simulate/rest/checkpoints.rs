@@ -43,6 +43,32 @@ impl Simulation {
         let of_completed =
             |of: &dyn Fn(&CheckpointRecord) -> u64| statistics(completed.iter().map(of).collect());
         let (size, none) = (self.state_bytes(), 0);
+        let begun_from = checkpoints.begun_from.as_ref().and_then(|(path, at)| Some((path, (*at)?)));
+        let of_savepoint = begun_from.map(|(path, at)| {
+            json!({
+                "id": 1,
+                "restore_timestamp": self.flink_moment(at).as_millis(),
+                "is_savepoint": true,
+                "external_path": path,
+            })
+        });
+        let savepoint = checkpoints.savepoint.as_ref().map(|(path, at)| {
+            json!({
+                "className": "completed",
+                "id": counts.completed + counts.failed + 1,
+                "status": "COMPLETED",
+                "is_savepoint": true,
+                "savepointFormat": "CANONICAL",
+                "trigger_timestamp": self.flink_moment(*at).as_millis(),
+                "latest_ack_timestamp": self.flink_moment(*at).as_millis(),
+                "checkpointed_size": size,
+                "state_size": size,
+                "end_to_end_duration": 0,
+                "checkpoint_type": "SYNC_SAVEPOINT",
+                "external_path": path,
+                "discarded": false,
+            })
+        });
         let restored = checkpoints.last_restored.map(|(checkpoint, at)| {
             json!({
                 "id": checkpoint,
@@ -69,9 +95,9 @@ impl Simulation {
             },
             "latest": {
                 "completed": some(checkpoints.last_completed),
-                "savepoint": null,
+                "savepoint": savepoint,
                 "failed": some(checkpoints.last_failed),
-                "restored": restored,
+                "restored": restored.or(of_savepoint),
             },
             "history": checkpoints.history.iter().rev().map(|&c| self.checkpoint_of(c)).collect::<Vec<_>>(),
         }))

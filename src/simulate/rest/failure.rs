@@ -18,6 +18,11 @@ impl Failure {
         Self { status, errors: vec![format!("{class}: {what}")] }
     }
 
+    /// Whatever a part of the cluster says.
+    pub(super) fn of(status: u16, errors: Vec<String>) -> Self {
+        Self { status, errors }
+    }
+
     /// 400: what was asked makes no sense.
     pub(super) fn bad_request(what: &str) -> Self {
         Self::new(400, "org.apache.flink.runtime.rest.handler.RestHandlerException", what)

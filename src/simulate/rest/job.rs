@@ -303,6 +303,7 @@ pub(super) fn task_state(phase: Phase) -> &'static str {
         Phase::Waiting { .. } | Phase::Orphaned => "CREATED",
         Phase::Deploying { .. } => "INITIALIZING",
         Phase::Running => "RUNNING",
+        Phase::Ended(JobState::Finished) => "FINISHED",
         Phase::Ended(_) => "FAILED",
     }
 }

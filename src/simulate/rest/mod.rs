@@ -4,6 +4,7 @@
 //! the oddities of real answers (recorded ones are in `tests/fixtures/flink`). This module must never look at a
 //! clock or a socket: `serve` puts it on a port.
 
+mod anew;
 mod checkpoints;
 mod cluster;
 mod failure;
@@ -98,6 +99,14 @@ impl Simulation {
             ("GET", ["jobs", id]) => self.job_details(job(id)?)?,
             ("PATCH", ["jobs", id]) => return self.cancel_job(job(id)?, &query),
             ("GET", ["jobs", id, "status"]) => self.job_status(job(id)?)?,
+            ("POST", ["jobs", id, "stop"]) => return self.stop_job(job(id)?, body).map(Answer::accepted),
+            ("GET", ["jobs", id, "savepoints", trigger]) => {
+                self.stop_status(job(id)?, hex("triggerid", trigger)?)?
+            }
+            ("GET", ["jars"]) => self.all_jars(),
+            ("POST", ["jars", jar, "run"]) => self.run_of(jar, body)?,
+            ("POST", ["savepoint-disposal"]) => return self.dispose(body).map(Answer::accepted),
+            ("GET", ["savepoint-disposal", trigger]) => self.disposal(hex("triggerid", trigger)?)?,
             ("GET", ["jobs", id, "plan"]) => self.job_plan(job(id)?)?,
             ("GET", ["jobs", id, "config"]) => self.job_config(job(id)?)?,
             ("GET", ["jobs", id, "exceptions"]) => self.job_exceptions(job(id)?)?,

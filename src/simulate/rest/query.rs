@@ -31,7 +31,7 @@ impl Query {
 }
 
 /// Text with `%XX` and `+` replaced by what they stand for.
-fn decode(text: &str) -> Result<String, Failure> {
+pub(super) fn decode(text: &str) -> Result<String, Failure> {
     let broken = || Failure::broken_url(text);
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();

@@ -1,53 +1,44 @@
 //! A session cluster, as far as it goes for stopping jobs with savepoints and running them again: no records flow, and time is its
-//! own. It answers Flink's REST paths as Flink does, with the faults of a seed, and notes whatever must never happen.
+//! own. What it keeps of stops and runs, and says of them, is the simulator's [`Session`]; here are the job's runs, the faults of a
+//! seed, and notes of whatever must never happen.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::faults::{Dice, Faults, RunFault, Somebody, StopFault};
-use super::run::{NAME, Run};
-use crate::model::{JobId, JobState, TriggerId, VertexId};
+use super::faults::{Faults, Goes, Somebody};
+use crate::act::played::dice::Dice;
+use crate::act::played::run::{NAME, Run};
+use crate::model::{JobId, JobState, VertexId};
 use crate::observe::flink::played::Reply;
+use crate::simulate::RunFault;
+use crate::simulate::session::{Declined, Session, Then, Wanted};
 
 /// What `/jobs/:id` and `/jobs/:id/checkpoints` say is up to this old (`web.refresh-interval`).
 const CACHED_MS: u64 = 3_000;
 /// A client waits this long for an answer.
 pub(super) const TIMEOUT_MS: u64 = 10_000;
-/// What has ended is told of for this long (`rest.async.store-duration`).
-const OPERATION_KEPT_MS: u64 = 300_000;
 /// A job that does not get its slots fails after this long (`slot.request.timeout`).
 const SLOTS_WITHIN_MS: u64 = 300_000;
 
 pub(super) const JAR: &str = "orders.jar";
 
-/// A stop with a savepoint.
-#[derive(Clone, Debug)]
-struct Operation {
-    job: JobId,
-    ends: u64,
-    result: Option<Result<String, String>>,
-}
-
 /// The cluster; times are milliseconds since the start.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct Cluster {
     pub(super) now: u64,
     pub(super) faults: Faults,
     dice: Dice,
     pub(super) runs: Vec<Run>,
-    operations: BTreeMap<TriggerId, Operation>,
-    /// Savepoints by path: how much had been worked off.
-    savepoints: BTreeMap<String, u64>,
-    has_jar: bool,
+    /// Of which a savepoint keeps how much had been worked off.
+    pub(super) session: Session<u64>,
     /// When the JobManager is back, where it is away.
     away_until: Option<u64>,
     cache: BTreeMap<String, (u64, Value)>,
     /// Requests that are worked on later: when, method, path, body.
     waiting: Vec<(u64, String, String, Vec<u8>)>,
-    /// The ids that runs were taken under by this cluster, which takes each once.
-    taken: BTreeSet<JobId>,
-    tries: BTreeMap<JobId, u32>,
+    /// The runs that were refused once.
+    refused: BTreeSet<JobId>,
     /// The size that is asked for: what fails there is `new_size`.
     pub(super) new_sizes: BTreeMap<VertexId, u32>,
     /// Whether somebody has acted, or a JobManager has taken its jobs along.
@@ -63,7 +54,7 @@ pub(super) struct Session {
     requests: u64,
 }
 
-impl Session {
+impl Cluster {
     /// One run of the job, that runs.
     pub(super) fn new(
         seed: u64,
@@ -91,14 +82,11 @@ impl Session {
             faults,
             dice,
             runs: vec![run],
-            operations: BTreeMap::new(),
-            savepoints: BTreeMap::new(),
-            has_jar: true,
+            session: Session::new(JAR, job),
             away_until: None,
             cache: BTreeMap::new(),
             waiting: Vec::new(),
-            taken: [job].into(),
-            tries: BTreeMap::new(),
+            refused: BTreeSet::new(),
             new_sizes,
             is_disturbed: false,
             longest_away: 0,
@@ -128,11 +116,10 @@ impl Session {
     fn next_event(&self) -> Option<u64> {
         let runs = if self.away_until.is_none() { &self.runs[..] } else { &[] };
         let runs = runs.iter().filter_map(|run| run.next.map(|(at, _)| at));
-        let operations = self.operations.values().filter(|op| op.result.is_none()).map(|op| op.ends);
-        let operations = operations.filter(|_| self.away_until.is_none());
+        let stop = self.session.next_end().filter(|_| self.away_until.is_none());
         let waiting = self.waiting.iter().map(|(at, ..)| *at);
         let somebody = self.faults.somebody.last().map(|(at, _)| *at);
-        runs.chain(operations).chain(waiting).chain(somebody).chain(self.away_until).min()
+        runs.chain(stop).chain(waiting).chain(somebody).chain(self.away_until).min()
     }
 
     fn note(&mut self, what: impl Into<String>) {
@@ -182,57 +169,29 @@ impl Session {
     }
 
     fn stops_end(&mut self) {
-        let now = self.now;
-        let due = self.operations.iter().filter(|(_, op)| op.result.is_none() && op.ends <= now);
-        let due: Vec<_> = due.map(|(trigger, op)| (*trigger, op.job)).collect();
-        for (trigger, job) in due {
-            let result = self.stop_ends(trigger, job);
-            self.note(format!("stop of {job}: {result:?}"));
-            if let Some(operation) = self.operations.get_mut(&trigger) {
-                operation.result = Some(result);
+        let (now, skew, start_takes) = (self.now, self.faults.skew, self.faults.start_takes);
+        while let Some((trigger, job)) = self.session.ending(now) {
+            let run = self.runs.iter_mut().find(|run| run.id == job);
+            let mut run = run.filter(|run| run.state == JobState::Running);
+            let (then, path) = self.session.end(trigger, run.as_deref().map(|run| run.work(now)));
+            if let (Some(run), Some(path)) = (&mut run, path) {
+                let at = i64::try_from(now).unwrap_or(0) + skew + 1_000_000_000;
+                run.savepoint = Some((u64::try_from(at).unwrap_or(0), path));
+                match then {
+                    Then::RunsOn => {}
+                    Then::StartsAgain => {
+                        run.end(JobState::Restarting, now);
+                        run.next = Some((now + start_takes, JobState::Running));
+                    }
+                    Then::Fails => run.end(JobState::Failed, now),
+                    Then::Finishes => {
+                        // Its result is told before all of its tasks have finished.
+                        run.rest(now);
+                        run.next = Some((now + 700, JobState::Finished));
+                    }
+                }
             }
-        }
-    }
-
-    fn stop_ends(&mut self, trigger: TriggerId, job: JobId) -> Result<String, String> {
-        let (now, fault, start_takes, skew) =
-            (self.now, self.faults.stop, self.faults.start_takes, self.faults.skew);
-        let run = self.runs.iter_mut().find(|run| run.id == job);
-        let Some(run) = run.filter(|run| run.state == JobState::Running) else {
-            return Err("Not all required tasks are currently running".to_owned());
-        };
-        match fault {
-            StopFault::CannotWrite => return Err("java.io.IOException: mkdirs failed".to_owned()),
-            StopFault::TimesOut => return Err("Checkpoint expired before completing".to_owned()),
-            _ => {}
-        }
-        let path = format!("file:/s/savepoint-{trigger}-{now}");
-        let work = run.work(now);
-        let at = u64::try_from(i64::try_from(now).unwrap_or(0) + skew + 1_000_000_000).unwrap_or(0);
-        run.savepoint = Some((at, path.clone()));
-        self.savepoints.insert(path.clone(), work);
-        let failed = |path: &str| {
-            format!(
-                "org.apache.flink.StopWithSavepointStoppingException: A savepoint has been created at: {path}, but the \
-                 corresponding job failed during stopping"
-            )
-        };
-        match fault {
-            StopFault::FailsFinishing => {
-                run.end(JobState::Restarting, now);
-                run.next = Some((now + start_takes, JobState::Running));
-                Err(failed(&path))
-            }
-            StopFault::FailsForGood => {
-                run.end(JobState::Failed, now);
-                Err(failed(&path))
-            }
-            _ => {
-                // Its result is told before all of its tasks have finished.
-                run.rest(now);
-                run.next = Some((now + 700, JobState::Finished));
-                Ok(path)
-            }
+            self.note(format!("stop of {job}: {then:?}"));
         }
     }
 
@@ -240,7 +199,7 @@ impl Session {
         let now = self.now;
         self.note(format!("somebody: {what:?}"));
         match what {
-            Somebody::TakesTheJar => self.has_jar = false,
+            Somebody::TakesTheJar => self.session.lose_jar(),
             Somebody::KillsTheJobManager { lasts, keeps_jobs } => self.kill(lasts, keeps_jobs),
             _ if self.away_until.is_some() => {}
             Somebody::Cancels | Somebody::Replaces => {
@@ -284,9 +243,8 @@ impl Session {
         let (now, start_takes) = (self.now, self.faults.start_takes);
         self.away_until = Some(now + lasts);
         self.longest_away = self.longest_away.max(lasts);
-        self.has_lost_a_stop |=
-            self.operations.values().any(|op| op.result.as_ref().is_some_and(Result::is_ok));
-        self.operations.clear();
+        self.has_lost_a_stop |= self.session.tells_of_a_savepoint();
+        self.session.forget();
         self.cache.clear();
         // What was on its way to it is gone.
         self.waiting.clear();
@@ -306,7 +264,7 @@ impl Session {
             let has_lost = self.alive().next().is_some();
             self.is_disturbed |= has_lost;
             self.runs.clear();
-            self.taken.clear();
+            self.session.forget_jobs();
         }
     }
 
@@ -315,8 +273,8 @@ impl Session {
         self.crash_at = Some((self.requests + nth, worked_on));
     }
 
-    pub(super) fn lacks_the_jar(&self) -> bool {
-        !self.has_jar
+    pub(super) fn is_away(&self) -> bool {
+        self.away_until.is_some()
     }
 
     /// What comes of a request.
@@ -382,13 +340,18 @@ impl Session {
                 .cached(path, |this| this.run(id).map(Run::checkpoints))
                 .map_or_else(unknown, |v| (200, v)),
             ("PATCH", ["jobs", id]) => self.cancel(id),
-            ("POST", ["jobs", id, "stop"]) => self.stop(id, body),
+            ("POST", ["jobs", id, "stop"]) => self.stop(id, body).unwrap_or_else(declined),
             ("GET", ["jobs", _, "savepoints", trigger]) => self.operation(trigger),
-            ("GET", ["jars"]) => {
-                let jar = json!({"id": "0_orders.jar", "name": JAR, "uploaded": 1});
-                (200, json!({"files": if self.has_jar { vec![jar] } else { Vec::new() }}))
+            ("GET", ["jars"]) => (200, self.session.jars(1)),
+            ("POST", ["jars", jar, "run"]) => self.run_jar(jar, body, is_late).unwrap_or_else(declined),
+            ("POST", ["savepoint-disposal"]) => match self.session.dispose(body) {
+                Ok(trigger) => (202, json!({"request-id": trigger})),
+                Err(why) => declined(why),
+            },
+            ("GET", ["savepoint-disposal", trigger]) => {
+                let told = trigger.parse().ok().and_then(|trigger| self.session.disposal(trigger));
+                told.map_or_else(unknown, |told| (200, told))
             }
-            ("POST", ["jars", _, "run"]) => self.run_jar(body, is_late),
             _ => {
                 self.wrong.push(format!("a request that nobody knows: {method} {path}"));
                 unknown()
@@ -424,75 +387,40 @@ impl Session {
         }
     }
 
-    fn stop(&mut self, id: &str, body: &[u8]) -> (u16, Value) {
-        let asked: Value = serde_json::from_slice(body).unwrap_or_default();
-        let trigger: TriggerId = asked["triggerId"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-        if self.faults.stop == StopFault::Refused {
-            return (400, json!({"errors": ["Config key [state.savepoints.dir] is not set"]}));
+    fn stop(&mut self, id: &str, body: &[u8]) -> Result<(u16, Value), Declined> {
+        let (job, stop, takes) = (id.parse().expect("a job's id"), self.faults.stop, self.faults.stop_takes);
+        let is_stopping = self.session.is_stopping(job);
+        let (trigger, is_new) = self.session.stop(job, body, self.now, stop, takes)?;
+        if is_new && is_stopping {
+            self.wrong.push(format!("{job} is being stopped already"));
         }
-        let job = id.parse().expect("a job's id");
-        let takes = if self.faults.stop == StopFault::TimesOut { 600_000 } else { self.faults.stop_takes };
-        let now = self.now;
-        self.operations
-            .retain(|_, operation| operation.result.is_none() || now < operation.ends + OPERATION_KEPT_MS);
-        if !self.operations.contains_key(&trigger) {
-            if self.operations.values().any(|other| other.job == job && other.result.is_none()) {
-                self.wrong.push(format!("{job} is being stopped already"));
-            }
-            self.operations.insert(trigger, Operation { job, ends: self.now + takes, result: None });
-        }
-        (202, json!({"request-id": trigger}))
+        Ok((202, json!({"request-id": trigger})))
     }
 
     fn operation(&self, trigger: &str) -> (u16, Value) {
-        let found = self.operations.iter().find(|(id, _)| id.to_string() == trigger).map(|(_, op)| op);
-        let kept = found.filter(|op| op.result.is_none() || self.now < op.ends + OPERATION_KEPT_MS);
-        match kept.map(|op| &op.result) {
-            None => (404, json!({"errors": ["There is no savepoint operation with that trigger id"]})),
-            Some(None) => (200, json!({"status": {"id": "IN_PROGRESS"}, "operation": null})),
-            Some(Some(Ok(path))) => {
-                (200, json!({"status": {"id": "COMPLETED"}, "operation": {"location": path}}))
-            }
-            Some(Some(Err(why))) => (
-                200,
-                json!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": {"class": "X", "stack-trace": why}}}),
-            ),
-        }
+        let told = trigger.parse().ok().and_then(|trigger| self.session.status(trigger, self.now));
+        let unknown = || (404, json!({"errors": ["There is no savepoint operation with that trigger id"]}));
+        told.map_or_else(unknown, |told| (200, told))
     }
 
-    fn run_jar(&mut self, body: &[u8], is_late: bool) -> (u16, Value) {
-        let refused = |why: &str| {
-            (400, json!({"errors": [format!("Could not execute application.\nCaused by: {why}")]}))
+    fn run_jar(&mut self, jar: &str, body: &[u8], is_late: bool) -> Result<(u16, Value), Declined> {
+        let wanted = Wanted::read(body)?;
+        let (id, sizes) = (wanted.job_id.expect("an id"), wanted.overrides());
+        let goes = if sizes == self.new_sizes { self.faults.new_size } else { self.faults.old_size };
+        let is_taken_in = self.session.has_jar() && !self.session.is_taken(id);
+        let fault = match goes {
+            Goes::Well => None,
+            Goes::RefusedOnce => (is_taken_in && self.refused.insert(id)).then_some(RunFault::Refused),
+            Goes::Wrong(fault) => Some(fault),
         };
-        let asked: Value = serde_json::from_slice(body).unwrap_or_default();
-        let id: JobId = asked["jobId"].as_str().and_then(|id| id.parse().ok()).expect("an id");
-        let path = asked["savepointPath"].as_str().unwrap_or_default().to_owned();
-        let sizes = asked["flinkConfiguration"]["pipeline.jobvertex-parallelism-overrides"].as_str();
-        let sizes: BTreeMap<VertexId, u32> = sizes
-            .unwrap_or_default()
-            .split(',')
-            .filter_map(|pair| {
-                let (vertex, size) = pair.split_once(':')?;
-                Some((vertex.parse().ok()?, size.parse().ok()?))
-            })
-            .collect();
-        if !self.has_jar {
-            return (500, json!({"errors": ["Jar file 0_orders.jar does not exist"]}));
-        }
-        if !self.taken.insert(id) {
-            return refused("DuplicateJobSubmissionException: Job has already been submitted");
-        }
-        let fault = if sizes == self.new_sizes { self.faults.new_size } else { self.faults.old_size };
-        let tries = self.tries.entry(id).or_default();
-        *tries += 1;
-        if fault == RunFault::Refused || fault == RunFault::RefusedOnce && *tries == 1 {
-            self.taken.remove(&id);
-            return refused("IllegalStateException: not like this");
-        }
-        let Some(&work) = self.savepoints.get(&path) else {
+        let path = wanted.savepoint_path.clone().unwrap_or_default();
+        if is_taken_in
+            && fault != Some(RunFault::Refused)
+            && !self.session.savepoints().any(|known| known == path)
+        {
             self.wrong.push(format!("{id} is run from {path:?}, which is no savepoint"));
-            return refused("FileNotFoundException: Cannot find checkpoint or savepoint");
-        };
+        }
+        let work = self.session.run(jar, id, &wanted, fault)?.unwrap_or_default();
         // What somebody has begun since it was asked for, nobody could know of.
         let excused = is_late && self.alive().any(|other| !other.is_ours);
         let beside = self.alive().next().map(|other| (other.id, other.state));
@@ -505,7 +433,7 @@ impl Session {
             self.wrong.push(format!("{id} begins at {work}, and {most} was worked off"));
         }
         self.starts(id, sizes, path, work, fault);
-        (200, json!({"jobid": id}))
+        Ok((200, json!({"jobid": id})))
     }
 
     fn starts(
@@ -514,17 +442,17 @@ impl Session {
         mut sizes: BTreeMap<VertexId, u32>,
         path: String,
         work: u64,
-        fault: RunFault,
+        fault: Option<RunFault>,
     ) {
         let (now, takes) = (self.now, self.faults.start_takes);
-        if fault == RunFault::FewerSlots {
+        if fault == Some(RunFault::FewerSlots) {
             for size in sizes.values_mut() {
                 *size = (*size).min(2);
             }
         }
         let next = match fault {
-            RunFault::Fails => (now + takes, JobState::Failed),
-            RunFault::NoSlots => (now + SLOTS_WITHIN_MS, JobState::Failed),
+            Some(RunFault::Fails) => (now + takes, JobState::Failed),
+            Some(RunFault::NoSlots) => (now + SLOTS_WITHIN_MS, JobState::Failed),
             _ => (now + takes, JobState::Running),
         };
         self.runs.push(Run {
@@ -536,9 +464,13 @@ impl Session {
             up: None,
             done: work,
             restored: Some(path),
-            never_up: fault == RunFault::NeverUp,
+            never_up: fault == Some(RunFault::NeverUp),
             savepoint: None,
             is_ours: true,
         });
     }
+}
+
+fn declined(why: Declined) -> (u16, Value) {
+    (why.status, json!({"errors": why.errors}))
 }

@@ -7,47 +7,47 @@ use serde_json::{Value, json};
 use crate::model::{JobId, JobState, VertexId};
 
 /// The job's name, under which it is found.
-pub(super) const NAME: &str = "orders";
+pub(in crate::act) const NAME: &str = "orders";
 
 /// A run of the job.
 #[derive(Clone, Debug)]
-pub(super) struct Run {
-    pub(super) id: JobId,
-    pub(super) sizes: BTreeMap<VertexId, u32>,
-    pub(super) state: JobState,
+pub(in crate::act) struct Run {
+    pub(in crate::act) id: JobId,
+    pub(in crate::act) sizes: BTreeMap<VertexId, u32>,
+    pub(in crate::act) state: JobState,
     /// When it changes its state by itself, and to what.
-    pub(super) next: Option<(u64, JobState)>,
-    pub(super) started: u64,
+    pub(in crate::act) next: Option<(u64, JobState)>,
+    pub(in crate::act) started: u64,
     /// When all of it last began to run, and what had been worked off by then, in milliseconds of work.
-    pub(super) up: Option<u64>,
-    pub(super) done: u64,
-    pub(super) restored: Option<String>,
+    pub(in crate::act) up: Option<u64>,
+    pub(in crate::act) done: u64,
+    pub(in crate::act) restored: Option<String>,
     /// Whether it never gets beyond restarting.
-    pub(super) never_up: bool,
-    pub(super) savepoint: Option<(u64, String)>,
-    pub(super) is_ours: bool,
+    pub(in crate::act) never_up: bool,
+    pub(in crate::act) savepoint: Option<(u64, String)>,
+    pub(in crate::act) is_ours: bool,
 }
 
 impl Run {
-    pub(super) fn work(&self, now: u64) -> u64 {
+    pub(in crate::act) fn work(&self, now: u64) -> u64 {
         self.done + self.up.map_or(0, |since| now - since)
     }
 
-    pub(super) fn rest(&mut self, now: u64) {
+    pub(in crate::act) fn rest(&mut self, now: u64) {
         self.done = self.work(now);
         self.up = None;
     }
 
-    pub(super) fn end(&mut self, state: JobState, now: u64) {
+    pub(in crate::act) fn end(&mut self, state: JobState, now: u64) {
         self.rest(now);
         (self.state, self.next) = (state, None);
     }
 
-    pub(super) fn starts(&mut self, at: u64) {
+    pub(in crate::act) fn starts(&mut self, at: u64) {
         (self.state, self.next) = (JobState::Created, Some((at, JobState::Running)));
     }
 
-    pub(super) fn details(&self, now: u64) -> Value {
+    pub(in crate::act) fn details(&self, now: u64) -> Value {
         let is_up = self.state == JobState::Running && self.up.is_some();
         let vertex = |(id, size): (&VertexId, &u32)| {
             json!({
@@ -66,7 +66,7 @@ impl Run {
         })
     }
 
-    pub(super) fn checkpoints(&self) -> Value {
+    pub(in crate::act) fn checkpoints(&self) -> Value {
         let restored = self.restored.as_ref().filter(|_| self.state != JobState::Created);
         let restored = restored.map(|path| json!({"is_savepoint": true, "external_path": path}));
         let savepoint = self.savepoint.as_ref();
