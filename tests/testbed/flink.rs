@@ -289,6 +289,8 @@ impl Flink {
             ("restart-strategy.type", "fixed-delay".into()),
             ("restart-strategy.fixed-delay.attempts", i32::MAX.to_string()),
             ("restart-strategy.fixed-delay.delay", "1 s".into()),
+            // A full machine takes longer than ten seconds to begin.
+            ("pekko.startup-timeout", "60 s".into()),
             // A killed process is noticed after two of these, not after 20 s.
             ("heartbeat.interval", "2000".into()),
         ];

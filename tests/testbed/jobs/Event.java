@@ -7,6 +7,8 @@ package testbed;
 public class Event {
     public int key;
     public long number;
+    /** How many of its key the last step has counted with it. */
+    public long seen;
     public byte[] payload;
 
     public Event() {}

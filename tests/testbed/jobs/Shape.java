@@ -9,8 +9,8 @@ import org.apache.flink.streaming.api.environment.StreamExecutionEnvironment;
 /**
  * The steps that the jobs are put together from. Each is a vertex of its own, named after its stage, with a uid, and
  * takes {@code --STAGE.parallelism} (0: that of the whole job) and {@code --STAGE.cost}. All jobs take {@code --name}, {@code --keys},
- * {@code --max-parallelism}, {@code --splits}, {@code --payload} (bytes that each record carries) and
- * {@code --checkpoint-millis} (unset: the cluster's configuration).
+ * {@code --max-parallelism}, {@code --splits}, {@code --payload} (bytes that each record carries),
+ * {@code --checkpoint-millis} and {@code --checkpoint-timeout-millis} (unset: the cluster's configuration).
  */
 final class Shape {
     final StreamExecutionEnvironment environment = StreamExecutionEnvironment.getExecutionEnvironment();
@@ -31,6 +31,10 @@ final class Shape {
         int checkpoints = arguments.number("checkpoint-millis", 0);
         if (checkpoints > 0) {
             environment.enableCheckpointing(checkpoints);
+        }
+        int timeout = arguments.number("checkpoint-timeout-millis", 0);
+        if (timeout > 0) {
+            environment.getCheckpointConfig().setCheckpointTimeout(timeout);
         }
     }
 
@@ -66,10 +70,12 @@ final class Shape {
         return own(stage, input.keyBy(event -> event.key).process(new Window(millis)));
     }
 
-    /** {@code --STAGE.counts FOLDER}: where it writes down what it has counted. */
+    /** With {@code --STAGE.ledger FOLDER}, records are written down there, each exactly once. */
     void sink(String stage, DataStream<Event> input) {
+        String folder = arguments.text(stage + ".ledger", null);
+        Cost cost = cost(stage, "none");
         // Not FORWARD: with vertices of different parallelism that edge is broken before Flink 2.3 (FLINK-33123).
-        own(stage, input.rebalance().process(new Discard(cost(stage, "none"), arguments.text(stage + ".counts", null))));
+        own(stage, input.rebalance().process(folder == null ? new Discard(cost) : new Ledger(cost, folder)));
     }
 
     void run() throws Exception {

@@ -5,7 +5,7 @@ import org.apache.flink.api.common.state.ValueStateDescriptor;
 import org.apache.flink.streaming.api.functions.KeyedProcessFunction;
 import org.apache.flink.util.Collector;
 
-/** A keyed step of known cost that counts each key's records in its state and puts out some copies of each. */
+/** A keyed step of known cost that counts each key's records in its state, and puts out some copies of each with the count. */
 final class Work extends KeyedProcessFunction<Integer, Event, Event> {
     private static final long serialVersionUID = 1;
 
@@ -24,7 +24,8 @@ final class Work extends KeyedProcessFunction<Integer, Event, Event> {
             seen = getRuntimeContext().getState(new ValueStateDescriptor<>("seen", Long.class));
         }
         Long before = seen.value();
-        seen.update(before == null ? 1 : before + 1);
+        event.seen = before == null ? 1 : before + 1;
+        seen.update(event.seen);
         cost.pay();
         for (int i = 0; i < copies; i++) {
             out.collect(event);
