@@ -15,6 +15,9 @@ use crate::model::{JobId, TriggerId, VertexId};
 /// What has ended is told of for this long (`rest.async.store-duration`).
 const TOLD_FOR_MS: u64 = 300_000;
 
+/// That a stop has failed at its end is told so long after the job has failed by it (140 ms on 1.20.5).
+const TOLD_LATE_MS: u64 = 150;
+
 /// A savepoint that does not get through is given up after this long (`execution.checkpointing.timeout`).
 const GIVEN_UP_AFTER_MS: u64 = 600_000;
 
@@ -272,7 +275,9 @@ impl<P: Clone> Session<P> {
     /// `GET /jobs/:id/savepoints/:trigger`; `None` where it is not known.
     pub(crate) fn status(&self, trigger: TriggerId, now: u64) -> Option<Value> {
         let operation = self.operations.get(&trigger).filter(|operation| operation.is_known(now))?;
-        Some(match &operation.result {
+        let is_told_late = matches!(operation.how, Some(StopFault::FailsFinishing | StopFault::FailsForGood));
+        let is_told = !is_told_late || now >= operation.ends + TOLD_LATE_MS;
+        Some(match operation.result.as_ref().filter(|_| is_told) {
             None => json!({"status": {"id": "IN_PROGRESS"}, "operation": null}),
             Some(Ok(path)) => completed(&json!({ "location": path })),
             Some(Err(why)) => completed(&failure(why)),

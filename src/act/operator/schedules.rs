@@ -38,8 +38,8 @@ const JOB: JobId = JobId::from_bits(7);
 /// An attempt that is not over by then never will be.
 const OVER_WITHIN: Duration = Duration::from_hours(6);
 
-/// A second or two, on a machine that is busy with other tests.
-const SCHEDULES: u64 = 600;
+/// Seconds, as each request goes through a real client.
+const SCHEDULES: u64 = 200;
 
 thread_local! {
     /// The server's clock, for who asks for the time by a function.
@@ -357,5 +357,5 @@ async fn a_resource_is_changed_once_and_put_back_at_most_once() {
     // Schedules that all end alike would show nothing.
     let seen: Vec<_> = ends.keys().map(String::as_str).collect();
     let all = ["Done", "Failed", "NotStopped", "RolledBack", "Superseded"];
-    assert!(is_alone || seen == all && ends.values().all(|&times| times >= 5), "{ends:?}");
+    assert!(is_alone || seen == all && ends.values().all(|&times| times >= 2), "{ends:?}");
 }
