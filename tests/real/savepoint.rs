@@ -123,8 +123,7 @@ async fn nothing_is_lost_in_ten_rescales(version: &str) -> Result<()> {
     let options = Options { ha: true, ..options() };
     let mut flink = Flink::start(version, options).await?;
     let (topic, ledger) = (flink.topic("orders")?, Ledger::new()?);
-    let job = ledger.of(Job::chain(&topic));
-    let job = ["source", "parse", "enrich", "sink"].iter().fold(job, |job, stage| job.parallelism(stage, 0));
+    let job = ledger.of(Job::chain_of_one_size(&topic));
     let mut last = flink.submit(&job).await?;
     flink.client().running_at(&last, PATIENCE, &[("parse", 1)]).await?;
     topic.set_rate(100.0)?;
@@ -218,9 +217,7 @@ async fn killed_in_each_of(stages: &[&str]) -> Result<()> {
 async fn where_vertices_cannot_be_sized_the_job_has_one_size() -> Result<()> {
     let flink = Flink::start("2.3", options()).await?;
     let topic = flink.topic("orders")?;
-    let job = ["source", "parse", "enrich", "sink"]
-        .iter()
-        .fold(Job::chain(&topic), |job, stage| job.parallelism(stage, 0));
+    let job = Job::chain_of_one_size(&topic);
     let first = flink.submit(&job).await?;
     flink.client().running_at(&first, PATIENCE, &[("parse", 1)]).await?;
     topic.set_rate(500.0)?;
