@@ -425,6 +425,10 @@ impl Resubmission {
                 self.detail = Some(format!("Flink did not stop the job with a savepoint: {why}"));
                 Some(Stage::NotStopped)
             }
+            // On 1.20.5 a stop that times out makes tasks fail that have had their part of it: without a restart left, that ends the job.
+            (Stop::Failed(why, None), Some(JobState::Failed)) => {
+                Some(self.failed(&format!("the job has failed with its stop: {why}")))
+            }
             // It is asked for again, under the same id.
             (Stop::Forgotten(_), Some(state)) if !state.is_terminal() => (age > STOPS_WITHIN).then(|| {
                 self.detail = Some("the JobManager does not know of the stop".to_owned());
@@ -612,6 +616,7 @@ mod tests {
             (StopRequested, 1, stop(refused(), Some(Running)), NotStopped),
             (StopRequested, 1, stop(refused(), Some(Restarting)), NotStopped),
             (StopRequested, 1, stop(refused(), Some(Canceled)), Superseded),
+            (StopRequested, 1, stop(refused(), Some(Failed)), Stage::Failed),
             (StopRequested, 1, stop(refused(), None), Stage::Failed),
             (StopRequested, 1, stop(Stop::UnderWay, Some(Canceled)), Superseded),
             (StopRequested, 1, stop(Stop::UnderWay, Some(Failed)), StopRequested),

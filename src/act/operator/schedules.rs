@@ -126,15 +126,15 @@ impl Play {
         }));
         let lost = std::mem::take(&mut server.lock().expect("nobody has panicked").faults.lost);
         NOW.set(START.as_millis());
-        let seen = target.read(Read::Now, START).await.expect("nothing is lost").expect("it is there").seen;
+        let found = target.read(Read::Now, START).await.expect("nothing is lost").expect("it is there").seen;
         server.lock().expect("nobody has panicked").faults.lost = lost;
         let fields =
             |parallelism| OperatorFields { parallelism: Some(parallelism), ..OperatorFields::default() };
         let change = OperatorChange {
-            resource: seen.name.clone(),
+            resource: found.name.clone(),
             before: fields(from),
             after: fields(to),
-            rest: seen.rest.clone(),
+            rest: found.rest.clone(),
             within_seconds: 600,
         };
         let mut state = State::default();

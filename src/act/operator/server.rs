@@ -393,7 +393,7 @@ impl Server {
         let (from, to, now) = (self.from, self.to, self.now);
         let says = |status: u16, what: &str| (status, status_of(status, what));
         let Some(resource) = &mut self.resource else { return says(404, "not found") };
-        if patch["metadata"]["resourceVersion"] != resource.version.to_string() {
+        if patch["metadata"]["resourceVersion"].as_str() != Some(&resource.version.to_string()) {
             return says(409, "the object has been modified");
         }
         let wanted = patch["spec"]["workers"].as_u64().and_then(|workers| u32::try_from(workers).ok());

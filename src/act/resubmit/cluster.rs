@@ -471,6 +471,6 @@ impl Cluster {
     }
 }
 
-fn declined(why: Declined) -> (u16, Value) {
-    (why.status, json!({"errors": why.errors}))
+fn declined(Declined { status, errors }: Declined) -> (u16, Value) {
+    (status, json!({ "errors": errors }))
 }

@@ -139,7 +139,7 @@ fn first_line(errors: &[String]) -> String {
     let first =
         lines.find(|line| !line.is_empty() && *line != "Internal server error." && !line.starts_with('<'));
     let first = first.map_or("no reason given", without_classes);
-    match lines.filter_map(|line| line.strip_prefix("Caused by: ")).last() {
+    match lines.filter_map(|line| line.strip_prefix("Caused by: ")).next_back() {
         Some(cause) if first == NOT_EXECUTED => {
             one_line(&format!("{} ({})", NOT_EXECUTED.trim_end_matches('.'), without_classes(cause)))
         }
