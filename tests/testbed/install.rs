@@ -19,11 +19,11 @@ impl Installed {
     /// Flink's jars, in the order in which their classes were archived.
     pub fn class_path(&self) -> Result<String> {
         let mut jars = std::fs::read_dir(self.home.join("lib"))?
-            .map(|entry| Ok(entry?.path().display().to_string()))
+            .map(|entry| Ok(entry?.path()))
             .collect::<Result<Vec<_>>>()?;
-        jars.retain(|jar| jar.ends_with(".jar"));
+        jars.retain(|jar| jar.extension().is_some_and(|end| end == "jar"));
         jars.sort();
-        Ok(jars.join(":"))
+        Ok(jars.iter().map(|jar| jar.display().to_string()).collect::<Vec<_>>().join(":"))
     }
 }
 
