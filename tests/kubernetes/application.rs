@@ -55,15 +55,9 @@ impl<'a> Bed<'a> {
         let counts = namespace.shared_folder().join("counts");
         std::fs::create_dir(&counts)?;
         std::fs::set_permissions(&counts, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
-        let mut job = Job::chain(&topic)
-            .with("sink.counts", &counts.to_string_lossy())
-            .with("checkpoint-millis", "1000");
-        if version != "1.20" {
-            // There is one size for the whole job.
-            for stage in ["source", "parse", "enrich", "sink"] {
-                job = job.parallelism(stage, 0);
-            }
-        }
+        // From 2.0 on there is one size for the whole job.
+        let job = if version == "1.20" { Job::chain(&topic) } else { Job::chain_of_one_size(&topic) };
+        let job = job.with("sink.counts", &counts.to_string_lossy()).with("checkpoint-millis", "1000");
         let (class, arguments) = job.program();
         let begin =
             ["standalone-job", "-Dparallelism.default=1", "--job-classname", class].map(str::to_owned);
