@@ -23,7 +23,10 @@ impl Story {
         flink.client().running_at(&job, PATIENCE, &[("parse", 3)]).await?;
         topic.set_rate(500.0)?;
         let settings = settings(&program, "");
-        let settings = Settings { spec: format!("{}\n{spec}", settings.spec), cooldown: "3s", ..settings };
+        // It is not made smaller while a story ends.
+        let window = 600;
+        let spec = format!("{}\n{spec}", settings.spec);
+        let settings = Settings { spec, window, cooldown: "3s", ..settings };
         let daemon = Daemon::start(flink.url(), "chain", &settings)?;
         daemon.cycles_with("Unchanged", 2, PATIENCE).await?;
         Ok(Self { topic, ledger, job, daemon })
