@@ -127,7 +127,8 @@ async fn nothing_is_lost_in_ten_rescales(version: &str) -> Result<()> {
     let mut last = flink.submit(&job).await?;
     flink.client().running_at(&last, PATIENCE, &[("parse", 1)]).await?;
     topic.set_rate(100.0)?;
-    let settings = Settings { cooldown: "3s", window: 10, ..settings(&job, "") };
+    // Long enough for a restart on a full machine to be worth it.
+    let settings = Settings { cooldown: "3s", window: 30, ..settings(&job, "") };
     let daemon = Daemon::start(flink.url(), "chain", &settings)?;
     for nth in 0..10 {
         let begun = Instant::now();
