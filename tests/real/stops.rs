@@ -139,22 +139,6 @@ async fn whatever_goes_wrong_with_a_stop_the_job_runs_and_nothing_is_lost() -> R
     fewer_slots_than_promised(&mut flink).await.context("fewer slots than promised")
 }
 
-/// Flink starts a job again whose tasks have failed while finishing; two minutes later it is taken for one that runs on.
-#[tokio::test]
-#[ignore = "minutes: tests/run soak has it"]
-async fn soak_a_job_that_flink_starts_again_after_its_savepoint_is_not_run_beside_it() -> Result<()> {
-    let flink = Flink::start("1.20", options()).await?;
-    let story = Story::begin(&flink, "orders", "", |job| job).await?;
-    story.ledger.begin(Trouble::Unable)?;
-    story.topic.set_rate(1500.0)?;
-    story.reaches("SavepointDone").await?;
-    story.ledger.end(Trouble::Unable)?;
-    story.topic.set_rate(100.0)?;
-    story.reaches("NotStopped").await?;
-    ensure!(only_job(&flink).await? == (story.job.clone(), 0), "the job is another one");
-    story.end(&flink).await
-}
-
 /// Under the adaptive scheduler a job that is run again takes the slots that there are.
 #[tokio::test]
 #[ignore = "a cluster of its own: tests/run soak has it"]
