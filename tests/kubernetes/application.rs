@@ -1,7 +1,6 @@
 //! Jobs in application mode that cannot be rescaled in place, in real pods: stopped with a savepoint, and run again by their
 //! JobManager's arguments, though Tidegate is killed in between.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::controller::bed::{Controller, install};
 use crate::kubernetes::{Cluster, Flink, Namespace, Options};
-use crate::testbed::{Job, Topic, until};
+use crate::testbed::{Job, Ledger, Topic, until};
 
 /// Java starts within seconds, and a Lease that nobody gives back is taken over after twelve; the machine is busy with other tests.
 const PATIENCE: Duration = Duration::from_mins(4);
@@ -40,11 +39,12 @@ spec:
 const STAGES: [&str; 7] =
     ["Planned", "StopRequested", "SavepointDone", "Stopped", "Submitted", "Confirming", "Done"];
 
-/// A job in application mode, and where it counts what it has seen.
+/// A job in application mode, and where it writes down what it has seen.
 struct Bed<'a> {
     namespace: &'a Namespace,
     flink: Flink<'a>,
     topic: Topic,
+    ledger: Ledger,
     kind: &'static str,
 }
 
@@ -52,12 +52,10 @@ impl<'a> Bed<'a> {
     async fn start(namespace: &'a Namespace, version: &'static str, kind: &'static str) -> Result<Self> {
         let topic = namespace.topic("orders")?;
         topic.set_rate(150.0)?;
-        let counts = namespace.shared_folder().join("counts");
-        std::fs::create_dir(&counts)?;
-        std::fs::set_permissions(&counts, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+        let ledger = Ledger::within(&namespace.shared_folder())?;
         // From 2.0 on there is one size for the whole job.
         let job = if version == "1.20" { Job::chain(&topic) } else { Job::chain_of_one_size(&topic) };
-        let job = job.with("sink.counts", &counts.to_string_lossy()).with("checkpoint-millis", "1000");
+        let job = ledger.of(job);
         let (class, arguments) = job.program();
         let begin =
             ["standalone-job", "-Dparallelism.default=1", "--job-classname", class].map(str::to_owned);
@@ -77,7 +75,7 @@ impl<'a> Bed<'a> {
             .with("heartbeat.timeout", "12000")
             .with("cluster.registration.error-delay", "1000");
         let flink = namespace.flink(options).await?;
-        Ok(Self { namespace, flink, topic, kind })
+        Ok(Self { namespace, flink, topic, ledger, kind })
     }
 
     /// The one job that the cluster knows, as soon as it runs with these sizes.
@@ -135,34 +133,6 @@ impl<'a> Bed<'a> {
         Ok(())
     }
 
-    /// Every record is counted, and none twice, over all runs.
-    async fn counts_are_exact(&self) -> Result<()> {
-        self.topic.set_rate(0.0)?;
-        let counts = || -> Result<BTreeMap<u64, u64>> {
-            let mut counts = BTreeMap::new();
-            for entry in std::fs::read_dir(self.namespace.shared_folder().join("counts"))? {
-                let entry = entry?;
-                let name = entry.file_name().to_string_lossy().into_owned();
-                let Some(Ok(checkpoint)) = name.split_once('-').map(|(id, _)| id.parse::<u64>()) else {
-                    continue;
-                };
-                *counts.entry(checkpoint).or_default() +=
-                    std::fs::read_to_string(entry.path())?.parse::<u64>()?;
-            }
-            Ok(counts)
-        };
-        let begun = counts()?.keys().next_back().copied().unwrap_or(0);
-        until("all that was produced to be counted, and nothing twice", PATIENCE, async || {
-            let (produced, read) = (self.topic.produced()?, self.topic.read()?);
-            ensure!(read as f64 >= produced - 16.0, "{read} of {produced} read");
-            let counts = counts()?;
-            let (id, count) = counts.iter().rev().nth(1).context("no checkpoint")?;
-            ensure!(*id > begun + 2 && *count == read, "{count} of {read} counted by checkpoint {id}");
-            Ok(())
-        })
-        .await
-    }
-
     fn objects(&self, sizes: &str) -> String {
         let text = OBJECTS.replace("URL", self.flink.client().url()).replace("KIND", self.kind);
         text.replace("{max: 3}", sizes)
@@ -212,7 +182,7 @@ async fn a_deployment_is_given_another_savepoint_and_another_size_for_each_verte
     let third = bed.runs(&second, &[("parse", 2)]).await?;
     bed.is_from_a_savepoint(&third).await?;
     all_done(&bed.rescales(2, &mut controller).await?)?;
-    bed.counts_are_exact().await?;
+    bed.ledger.is_exact(&bed.topic).await?;
     controller.says("an old savepoint is disposed of").await.map(drop)
 }
 
@@ -249,7 +219,7 @@ async fn a_job_is_deleted_and_created_with_another_savepoint_and_size() -> Resul
     let third = bed.runs(&second, &[("parse", 1)]).await?;
     bed.is_from_a_savepoint(&third).await?;
     all_done(&bed.rescales(2, &mut controller).await?)?;
-    bed.counts_are_exact().await?;
+    bed.ledger.is_exact(&bed.topic).await?;
     controller.said();
     bed.topic.set_rate(100.0)?;
 

@@ -81,8 +81,12 @@ async fn a_statefulset_goes_from_its_end_and_says_what_is_pending() -> Result<()
         Ok(())
     })
     .await?;
-    let told = events(&namespace, "flink").await?;
-    ensure!(told.iter().any(|reason| reason == "SlotsAwaited"), "{told:?}");
+    until("the Event that says so", PATIENCE, async || {
+        let told = events(&namespace, "flink").await?;
+        ensure!(told.iter().any(|reason| reason == "SlotsAwaited"), "{told:?}");
+        Ok(())
+    })
+    .await?;
     place(&namespace, "null").await?;
     // Those that wait are made from the template of then.
     namespace

@@ -23,7 +23,6 @@ mod faults;
 mod fleet;
 mod hasten;
 mod late;
-mod ledger;
 mod metrics;
 mod policies;
 mod prometheus;

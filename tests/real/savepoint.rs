@@ -6,9 +6,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::daemon::{Daemon, Settings};
-use crate::ledger::{Ledger, Trouble};
 use crate::policies::size;
-use crate::testbed::{Flink, Job, Options, Topic, until};
+use crate::testbed::{Flink, Job, Ledger, Options, Topic, Trouble, until};
 
 pub const PATIENCE: Duration = Duration::from_mins(1);
 

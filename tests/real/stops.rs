@@ -3,9 +3,8 @@
 use anyhow::{Context, Result, ensure};
 
 use crate::daemon::{Daemon, Settings};
-use crate::ledger::{Ledger, Trouble};
 use crate::savepoint::{PATIENCE, only_job, options, runs_again, settings};
-use crate::testbed::{Flink, Job, Options, Topic, until};
+use crate::testbed::{Flink, Job, Ledger, Options, Topic, Trouble, until};
 
 /// A job that writes into a ledger, and a daemon that has seen it run at ease.
 struct Story {

@@ -272,3 +272,13 @@ pub async fn events(namespace: &Namespace, name: &str) -> Result<Vec<String>> {
     reasons.sort();
     Ok(reasons)
 }
+
+/// Waits until the Events about an autoscaler are these, in the order of the alphabet: they are written beside what is done.
+pub async fn are_told(namespace: &Namespace, name: &str, expected: &[&str]) -> Result<()> {
+    until(&format!("Events {expected:?}"), PATIENCE, async || {
+        let told = events(namespace, name).await?;
+        ensure!(told == expected, "{told:?}");
+        Ok(())
+    })
+    .await
+}

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::bed::{ASKED, Controller, Job, awaits, events, namespace};
+use super::bed::{ASKED, Controller, Job, are_told, awaits, namespace};
 use crate::kubernetes::Cluster;
 
 #[tokio::test]
@@ -18,8 +18,7 @@ async fn of_two_autoscalers_of_one_job_neither_acts_until_one_is_gone() -> Resul
     tokio::time::sleep(Duration::from_secs(3)).await;
     ensure!(job.changes() == 0, "one of two has acted:\n{}", controller.said());
     for name in ["one", "two"] {
-        let told = events(&namespace, name).await?;
-        ensure!(told == ["Conflict"], "{name}: {told:?}");
+        are_told(&namespace, name, &["Conflict"]).await?;
         let message = awaits(&namespace, name, "AbleToScale", "False", "Conflict").await?;
         let other = if name == "one" { "two" } else { "one" };
         ensure!(message.contains(&format!("FlinkAutoscaler {}/{other}", namespace.name())), "{message}");

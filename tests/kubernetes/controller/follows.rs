@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 
-use super::bed::{ASKED, Controller, Job, PATIENCE, awaits, events, namespace};
+use super::bed::{ASKED, Controller, Job, PATIENCE, are_told, awaits, namespace};
 use crate::kubernetes::Cluster;
 use crate::testbed::until;
 
@@ -14,12 +14,7 @@ async fn a_job_is_scaled_once_and_its_object_says_so() -> Result<()> {
     let mut controller = Controller::start(Cluster::shared()?, &namespace)?;
     namespace.apply(&job.autoscaler("orders", "")).await?;
     controller.says(ASKED).await?;
-    until("the events", PATIENCE, async || {
-        let events = events(&namespace, "orders").await?;
-        ensure!(events == ["Rescaled", "Rescaling"], "{events:?}");
-        Ok(())
-    })
-    .await?;
+    are_told(&namespace, "orders", &["Rescaled", "Rescaling"]).await?;
     awaits(&namespace, "orders", "ScalingActive", "True", "ValidMetricFound").await?;
     ensure!(job.changes() == 1 && (4..=6).contains(&job.size()), "{} {}", job.changes(), job.size());
 
@@ -86,8 +81,7 @@ async fn an_annotation_pauses_until_it_is_taken_off() -> Result<()> {
     controller.says("PausedByAnnotation").await?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     ensure!(job.changes() == 0, "a paused job was changed");
-    let told = events(&namespace, "orders").await?;
-    ensure!(told == ["PausedByAnnotation"], "{told:?}");
+    are_told(&namespace, "orders", &["PausedByAnnotation"]).await?;
     namespace.kubectl(&["annotate", "fas", "orders", "tidegate.dev/pause-"]).await?;
     controller.says(ASKED).await?;
     Ok(())

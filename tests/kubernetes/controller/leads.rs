@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use tidegate::daemon::clock;
 use tokio::time::{Instant, sleep};
 
-use super::bed::{ASKED, Controller, Job, PATIENCE, events, namespace};
+use super::bed::{ASKED, Controller, Job, PATIENCE, are_told, namespace};
 use crate::kubernetes::Cluster;
 use crate::testbed::{Fault, Prometheus, free_port, until};
 
@@ -55,9 +55,7 @@ async fn one_that_stops_gives_the_lease_back_at_once() -> Result<()> {
     first.stops().await?;
     second.says("this process leads").await?;
     ensure!(told.elapsed() < Duration::from_secs(6), "it took {:?}", told.elapsed());
-    let told = events(&namespace, "tidegate").await?;
-    ensure!(told == ["LeaderElection", "LeaderElection"], "{told:?}");
-    Ok(())
+    are_told(&namespace, "tidegate", &["LeaderElection", "LeaderElection"]).await
 }
 
 #[tokio::test]

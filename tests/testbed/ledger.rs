@@ -1,13 +1,14 @@
 //! What a job has written down by Flink's own two phases, and whether that is each record once.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use crate::testbed::{Job, Topic, until};
+use super::{Job, Topic, until};
 
 const PATIENCE: Duration = Duration::from_mins(2);
 
@@ -33,17 +34,31 @@ impl Trouble {
 }
 
 /// The folder into which one job writes, over all of its runs.
-pub struct Ledger(TempDir);
+pub struct Ledger {
+    folder: PathBuf,
+    /// Where it is its own.
+    _temporary: Option<TempDir>,
+}
 
 impl Ledger {
     /// An empty one.
     pub fn new() -> Result<Self> {
-        Ok(Self(tempfile::Builder::new().prefix("ledger-").tempdir()?))
+        let temporary = tempfile::Builder::new().prefix("ledger-").tempdir()?;
+        let ledger = Self::within(temporary.path())?;
+        Ok(Self { _temporary: Some(temporary), ..ledger })
+    }
+
+    /// An empty one in a folder that others share, whatever user they run as.
+    pub fn within(folder: &Path) -> Result<Self> {
+        let folder = folder.join("ledger");
+        fs::create_dir(&folder)?;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o777))?;
+        Ok(Self { folder, _temporary: None })
     }
 
     /// The job that writes there, and takes a checkpoint each second.
     pub fn of(&self, job: Job) -> Job {
-        job.with("sink.ledger", &self.0.path().to_string_lossy()).with("checkpoint-millis", "1000")
+        job.with("sink.ledger", &self.folder.to_string_lossy()).with("checkpoint-millis", "1000")
     }
 
     /// From now on this goes wrong.
@@ -57,13 +72,13 @@ impl Ledger {
     }
 
     fn path(&self, trouble: Trouble) -> PathBuf {
-        self.0.path().join(trouble.file())
+        self.folder.join(trouble.file())
     }
 
     /// Key, count of the key, and number of each record that is seen.
     fn records(&self) -> Result<Vec<(u32, u64, u64)>> {
         let mut records = Vec::new();
-        for entry in fs::read_dir(self.0.path())? {
+        for entry in fs::read_dir(&self.folder)? {
             let entry = entry?;
             if entry.file_name().to_string_lossy().starts_with('.') {
                 continue;
