@@ -185,7 +185,11 @@ async fn is_asked(operated: &Operated<'_>) -> Result<()> {
     operated.topic.set_rate(400.0)?;
     let (stages, end, rescale) = operated.rescaled(0).await?;
     let said = operated.said().await;
-    ensure!(stages == ["Planned", "Submitted", "Confirming", "Done"], "{stages:?}\n{said}");
+    // The last one is left out where the job is seen at its size while the API server is too slow for a look at the resource.
+    ensure!(
+        stages.starts_with(&["Planned", "Submitted", "Confirming"].map(str::to_owned)),
+        "{stages:?}\n{said}"
+    );
     ensure!(end == "Done", "{rescale}\n{said}");
     // What it has cost is known.
     ensure!(rescale["downtime"].as_f64() > Some(0.0), "{rescale}");
