@@ -17,6 +17,9 @@ const STAGE_EVERY: Duration = Duration::from_mins(1);
 /// process was killed; one that is stopped writes what it knows.
 const STAGE_IN_CLUSTER_EVERY: Duration = Duration::from_mins(5);
 
+/// One that was refused, or got no answer, is written again after so long: it may hold the end of a rescale.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+
 /// Where the state of one job is kept.
 #[derive(Debug)]
 pub(super) enum Keeper {
@@ -60,6 +63,7 @@ impl Keeper {
     pub(super) fn every(&self) -> Duration {
         match self {
             Self::Directory(_) => STAGE_EVERY,
+            Self::Cluster(map) if map.is_behind() => AGAIN_AFTER,
             Self::Cluster(_) => STAGE_IN_CLUSTER_EVERY,
         }
     }

@@ -4,6 +4,8 @@
 //! that has the machine to itself, `b` what each further subtask adds by contention, `c` what it adds by coherence. Linear in its
 //! coefficients, so that least squares give them exactly.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::{CurvePoint, Parallelism, Seconds, Timestamp};
@@ -32,6 +34,10 @@ const MOST_POINTS: usize = 16;
 /// New measurements replace what is known of a size as fast as they bring this many records: the mean of so many has
 /// settled (to 2 %, when single records differ by their own mean).
 const SETTLED_RECORDS: f64 = 2000.0;
+
+/// For so long after a rescale a record may cost more for reasons of the restart: what had piled up is worked off, code and caches
+/// are cold, others on the machine start, too.
+const SETTLES_WITHIN: Duration = Duration::from_mins(2);
 
 /// How the service time of a vertex depends on its parallelism, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -261,13 +267,17 @@ fn eliminate(mut rows: [[f64; 4]; 3]) -> Option<[f64; 3]> {
 
 /// Adds what was measured of a vertex, in a steady window of a job that had warmed up, to what is known of it.
 ///
-/// What is seen twice (of one moment) counts once. At the parallelism of a point that is there already, a change of the service
-/// time is a change of what a record costs, not of how it scales: then every other point changes in proportion. So a cost that
-/// has doubled since the last rescale is not taken for contention at the next.
+/// What is seen twice (of one moment) counts once. While a vertex keeps its parallelism, a change of the service time is a change of
+/// what a record costs, not of how it scales: then every other point changes in proportion. So a cost that has doubled since the
+/// last rescale is not taken for contention at the next. How it scales is told by what was measured on either side of a rescale, and
+/// by what that settles to: no other point changes then, and what was once measured too high is no contention for ever.
 pub fn learn(points: &mut Vec<CurvePoint>, new: CurvePoint) {
     if !is_usable(&new) {
         return;
     }
+    // Since then it has had this parallelism.
+    let others = points.iter().filter(|point| point.parallelism != new.parallelism);
+    let rescaled = others.map(|point| point.at).max();
     let Some(known) = points.iter_mut().find(|point| point.parallelism == new.parallelism) else {
         if points.len() >= MOST_POINTS
             && let Some(oldest) = (0..points.len()).min_by_key(|&i| points[i].at)
@@ -280,6 +290,10 @@ pub fn learn(points: &mut Vec<CurvePoint>, new: CurvePoint) {
     if new.at <= known.at {
         return;
     }
+    if rescaled.is_some_and(|rescaled| rescaled > known.at) {
+        *known = new;
+        return;
+    }
     let (old, weight) = (known.service_time.get(), known.records.clamp(0.0, SETTLED_RECORDS));
     let merged = (old * weight + new.service_time.get() * new.records) / (weight + new.records);
     *known = CurvePoint {
@@ -287,6 +301,9 @@ pub fn learn(points: &mut Vec<CurvePoint>, new: CurvePoint) {
         records: weight + new.records,
         ..new
     };
+    if rescaled.is_some_and(|rescaled| new.at.since(rescaled) < SETTLES_WITHIN) {
+        return;
+    }
     let change = merged / old;
     for other in points.iter_mut().filter(|point| point.parallelism != new.parallelism) {
         if let Some(seconds) = Some(other.service_time.get() * change).filter(|s| POSSIBLE.contains(s)) {
@@ -297,7 +314,6 @@ pub fn learn(points: &mut Vec<CurvePoint>, new: CurvePoint) {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use super::*;
 
@@ -478,13 +494,44 @@ mod tests {
     #[test]
     fn follows_a_change_of_the_cost_and_does_not_take_it_for_contention() {
         let mut points = points(&[(4, 1.0), (8, 1.4)]);
-        for minute in 1..20 {
+        for minute in 2..20 {
             learn(&mut points, CurvePoint { at: NOW + Duration::from_mins(minute), ..point(8, 2.8) });
         }
         let now = NOW + Duration::from_mins(20);
         let curve = Curve::fit(&points, now).expect("there are points");
         assert!((curve.service_time(p(8)) / 0.0028 - 1.0).abs() < 0.01, "{points:?}");
         assert!((curve.service_time(p(4)) / 0.0020 - 1.0).abs() < 0.01, "the shape is the same: {points:?}");
+    }
+
+    /// A restart on a busy machine: the first records after it take longer, and that passes.
+    #[test]
+    fn what_a_restart_costs_is_not_taken_for_contention() {
+        // (seconds, subtasks, milliseconds measured), and what three subtasks then cost for what one costs.
+        let up = [(0, 1, 1.0), (10, 3, 1.8), (20, 3, 1.8)];
+        let settled = [(30, 3, 1.0), (200, 3, 1.0)];
+        let back = [(300, 1, 1.0), (310, 1, 1.0)];
+        for (seen, expected) in [
+            (&up[..], 1.8),
+            (&[&up[..], &settled[..]].concat(), 1.0),
+            // It passed when nobody expected it any more: the next rescale tells.
+            (&[&up[..], &[(300, 3, 1.0)]].concat(), 1.8),
+            (&[&up[..], &[(300, 3, 1.0), (400, 1, 1.0)]].concat(), 1.0),
+            (&[&up[..], &settled[..], &back[..]].concat(), 1.0),
+            // What is measured on either side again and again is contention.
+            (&[&up[..], &[(300, 3, 1.8), (400, 1, 1.0), (500, 3, 1.8)]].concat(), 1.8),
+        ] {
+            let mut points = Vec::new();
+            for &(seconds, subtasks, milliseconds) in seen {
+                let at = NOW + Duration::from_secs(seconds);
+                learn(&mut points, CurvePoint { at, ..point(subtasks, milliseconds) });
+            }
+            let curve = Curve::fit(&points, NOW + Duration::from_mins(10)).expect("there are points");
+            let ratio = curve.service_time(p(3)) / curve.service_time(p(1));
+            assert!(
+                (ratio / expected - 1.0).abs() < 0.05,
+                "{ratio}, not {expected}, of {seen:?}: {points:?}"
+            );
+        }
     }
 
     #[test]

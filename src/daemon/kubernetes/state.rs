@@ -105,6 +105,8 @@ pub(in crate::daemon) struct ClusterState {
     version: Option<String>,
     /// What it holds.
     written: String,
+    /// What was to be written last is not known to be.
+    is_behind: bool,
 }
 
 /// What is kept.
@@ -156,7 +158,17 @@ impl ClusterState {
             is_mine = map.annotations().get(WRITER).is_some_and(|last| last == writer);
         }
         let version = found.as_ref().and_then(kube::ResourceExt::resource_version);
-        let mut this = Self { api, name, owner, writer: writer.to_owned(), gate, gone, version, written };
+        let mut this = Self {
+            api,
+            name,
+            owner,
+            writer: writer.to_owned(),
+            gate,
+            gone,
+            version,
+            written,
+            is_behind: false,
+        };
         if !is_mine {
             let text = encode(&this.name, &state.ledger)?;
             this.write(text).await?;
@@ -182,6 +194,11 @@ impl ClusterState {
         if text == self.written { Ok(()) } else { self.write(text).await }
     }
 
+    /// Whether the last write did not succeed.
+    pub(in crate::daemon) fn is_behind(&self) -> bool {
+        self.is_behind
+    }
+
     /// Whether another has written it since; not where that cannot be found out.
     pub(in crate::daemon) async fn is_overwritten(&self) -> bool {
         let found = call(self.api.get_opt(&self.name)).await;
@@ -192,6 +209,7 @@ impl ClusterState {
         if self.gone.load(Ordering::Acquire) {
             return Ok(());
         }
+        self.is_behind = true;
         if !self.gate.is_open() {
             return Err(StateError::NotLeading { name: self.name.clone() });
         }
@@ -212,6 +230,7 @@ impl ClusterState {
             Ok(map) => {
                 self.version = map.resource_version();
                 self.written = text;
+                self.is_behind = false;
                 Ok(())
             }
             Err(fault) if fault.is_conflict() => Err(StateError::Fenced { name: name() }),
