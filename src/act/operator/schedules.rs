@@ -20,7 +20,7 @@ use super::server::{Goes, Reply, Server, sizes};
 use super::step;
 use crate::act::played::dice::Dice;
 use crate::act::played::run::NAME;
-use crate::act::played::seeds;
+use crate::act::played::{Ends, seeds};
 use crate::model::{
     Attempt, JobId, JobState, Observation, OperatorChange, OperatorFields, Parallelism, RescaleEnd, Sighting,
     Stage, Timestamp, Upgrade, VertexId,
@@ -342,20 +342,9 @@ async fn play(seed: u64) -> Result<Stage, String> {
 
 #[tokio::test]
 async fn a_resource_is_changed_once_and_put_back_at_most_once() {
-    let seeds = seeds(SCHEDULES);
-    let is_alone = seeds.end - seeds.start == 1;
-    let mut ends: BTreeMap<String, u32> = BTreeMap::new();
-    let mut failed = Vec::new();
-    for seed in seeds {
-        match play(seed).await {
-            Ok(stage) => *ends.entry(format!("{stage:?}")).or_default() += 1,
-            Err(why) => failed.push(why),
-        }
+    let mut ends = Ends::default();
+    for seed in seeds(SCHEDULES) {
+        ends.take(play(seed).await);
     }
-    let first = failed.iter().min_by_key(|why| why.len());
-    assert!(failed.is_empty(), "{} of them fail, such as\n{}", failed.len(), first.expect("one"));
-    // Schedules that all end alike would show nothing.
-    let seen: Vec<_> = ends.keys().map(String::as_str).collect();
-    let all = ["Done", "Failed", "NotStopped", "RolledBack", "Superseded"];
-    assert!(is_alone || seen == all && ends.values().all(|&times| times >= 2), "{ends:?}");
+    ends.are_as_they_should(2);
 }

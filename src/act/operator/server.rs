@@ -176,19 +176,7 @@ impl Server {
             phase: "Ready",
             observed: 1,
         };
-        let run = Run {
-            id: job,
-            sizes: sizes(from),
-            state: JobState::Running,
-            next: None,
-            started: 0,
-            up: Some(0),
-            done: 0,
-            restored: None,
-            never_up: false,
-            savepoint: None,
-            is_ours: true,
-        };
+        let run = Run::running(job, sizes(from));
         Self {
             now: 0,
             faults,

@@ -29,6 +29,23 @@ pub(in crate::act) struct Run {
 }
 
 impl Run {
+    /// The one that runs when a schedule begins.
+    pub(in crate::act) fn running(id: JobId, sizes: BTreeMap<VertexId, u32>) -> Self {
+        Self {
+            id,
+            sizes,
+            state: JobState::Running,
+            next: None,
+            started: 0,
+            up: Some(0),
+            done: 0,
+            restored: None,
+            never_up: false,
+            savepoint: None,
+            is_ours: true,
+        }
+    }
+
     pub(in crate::act) fn work(&self, now: u64) -> u64 {
         self.done + self.up.map_or(0, |since| now - since)
     }

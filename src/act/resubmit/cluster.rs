@@ -64,19 +64,7 @@ impl Cluster {
     ) -> Self {
         let mut dice = Dice::new(seed);
         let faults = Faults::draw(&mut dice);
-        let run = Run {
-            id: job,
-            sizes,
-            state: JobState::Running,
-            next: None,
-            started: 0,
-            up: Some(0),
-            done: 0,
-            restored: None,
-            never_up: false,
-            savepoint: None,
-            is_ours: true,
-        };
+        let run = Run::running(job, sizes);
         Self {
             now: 0,
             faults,

@@ -15,7 +15,7 @@ use super::faults::Goes;
 use super::{Program, dispose, step};
 use crate::act::played::dice::Dice;
 use crate::act::played::run::NAME;
-use crate::act::played::seeds;
+use crate::act::played::{Ends, seeds};
 use crate::model::{
     Attempt, Event, JobId, JobState, Observation, Parallelism, RescaleEnd, Resubmission, Stage, Timestamp,
     VertexId,
@@ -327,20 +327,9 @@ fn play(seed: u64) -> Result<Stage, String> {
 
 #[test]
 fn no_job_is_lost_and_none_runs_twice() {
-    let seeds = seeds(SCHEDULES);
-    let is_alone = seeds.end - seeds.start == 1;
-    let mut ends: BTreeMap<String, u32> = BTreeMap::new();
-    let mut failed = Vec::new();
-    for seed in seeds {
-        match play(seed) {
-            Ok(stage) => *ends.entry(format!("{stage:?}")).or_default() += 1,
-            Err(why) => failed.push(why),
-        }
+    let mut ends = Ends::default();
+    for seed in seeds(SCHEDULES) {
+        ends.take(play(seed));
     }
-    let first = failed.iter().min_by_key(|why| why.len());
-    assert!(failed.is_empty(), "{} of them fail, such as\n{}", failed.len(), first.expect("one"));
-    // Schedules that all end alike would show nothing.
-    let seen: Vec<_> = ends.keys().map(String::as_str).collect();
-    let all = ["Done", "Failed", "NotStopped", "RolledBack", "Superseded"];
-    assert!(is_alone || seen == all && ends.values().all(|&times| times >= 20), "{ends:?}");
+    ends.are_as_they_should(20);
 }
