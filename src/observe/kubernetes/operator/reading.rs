@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::apache;
-use crate::model::{Hindrance, OperatorFields, OperatorSeen, OperatorState, Overrides, Timestamp};
+use crate::model::{Hindrance, OVERRIDES, OperatorFields, OperatorSeen, OperatorState, Overrides, Timestamp};
 use crate::policy::{OperatorKind, OperatorPaths, OperatorRef, SpecPath};
 
 /// Where in a resource is what makes a job's size.
@@ -13,9 +13,6 @@ pub(super) struct Places {
     overrides: Option<SpecPath>,
     replicas: Option<SpecPath>,
 }
-
-/// Where Flink's own option stands for the sizes of single vertices.
-const OVERRIDES: &str = "pipeline.jobvertex-parallelism-overrides";
 
 impl Places {
     pub(super) fn of(named: &OperatorRef) -> Self {
