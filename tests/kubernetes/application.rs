@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::controller::bed::{Controller, install};
+use crate::controller::bed::{Controller, install, ledger};
 use crate::kubernetes::{Cluster, Flink, Namespace, Options};
 use crate::testbed::{Job, Ledger, Topic, until};
 
@@ -96,9 +96,8 @@ impl<'a> Bed<'a> {
     /// The rescales that are over, when there are so many.
     async fn rescales(&self, count: usize, controller: &mut Controller) -> Result<Vec<Value>> {
         until("the rescale to be over", PATIENCE, async || {
-            let map = self.namespace.object("ConfigMap", "tidegate-flink").await?;
-            let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
-            let rescales = state["ledger"]["rescales"].as_array().cloned().unwrap_or_default();
+            let rescales =
+                ledger(self.namespace, "flink").await?["rescales"].as_array().cloned().unwrap_or_default();
             ensure!(rescales.len() >= count, "{rescales:?}\n{}", controller.said());
             Ok(rescales)
         })

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::controller::bed::{Controller, install};
+use crate::controller::bed::{Controller, install, ledger};
 use crate::kubernetes::{Cluster, Namespace, Options};
 use crate::testbed::{Job, until};
 
@@ -125,8 +125,6 @@ async fn in_reactive_mode_the_job_follows_its_taskmanagers() -> Result<()> {
 
 /// How the rescales have ended that are kept.
 async fn ends(namespace: &Namespace) -> Result<Vec<String>> {
-    let map = namespace.object("ConfigMap", "tidegate-flink").await?;
-    let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
-    let rescales = state["ledger"]["rescales"].as_array().cloned().unwrap_or_default();
+    let rescales = ledger(namespace, "flink").await?["rescales"].as_array().cloned().unwrap_or_default();
     Ok(rescales.iter().map(|rescale| rescale["end"].as_str().unwrap_or_default().to_owned()).collect())
 }

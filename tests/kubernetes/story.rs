@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::controller::bed::{awaits, events, install};
+use crate::controller::bed::{awaits, events, install, ledger};
 use crate::deploy::{overlay, remove};
 use crate::kubernetes::{Cluster, Flink, Namespace, Options, TIDEGATE_IMAGE};
 use crate::testbed::{Job, Topic, until};
@@ -148,9 +148,8 @@ impl Seen<'_> {
 
     /// How many rescales are known to have come about, and how many its Events tell of.
     async fn rescales(&self) -> Result<(u64, u64)> {
-        let map = self.namespace.object("ConfigMap", "tidegate-flink").await?;
-        let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
-        let rescales = state["ledger"]["rescales"].as_array().context("no rescales")?;
+        let ledger = ledger(self.namespace, "flink").await?;
+        let rescales = ledger["rescales"].as_array().context("no rescales")?;
         let done = rescales.iter().filter(|rescale| rescale["end"] == "Done").count();
         let events = events(self.namespace, "flink").await?;
         Ok((done as u64, events.iter().filter(|reason| *reason == "Rescaling").count() as u64))

@@ -6,11 +6,11 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::PostParams;
-use serde_json::{Value, json};
+use serde_json::json;
 use tidegate::daemon::clock;
 use tidegate::model::{Attempt, JobId, Ledger, Parallelism, Rerun, Resubmission, Stage, VertexId};
 
-use super::bed::{Controller, namespace};
+use super::bed::{Controller, ledger, namespace};
 use crate::kubernetes::{Cluster, Namespace};
 use crate::testbed::{free_port, until};
 
@@ -48,9 +48,8 @@ async fn attempts(cluster: &Cluster, namespace: &Namespace, more: &[&str]) -> Re
 }
 
 async fn stage(namespace: &Namespace) -> Result<String> {
-    let map = namespace.object("ConfigMap", "tidegate-orders").await?;
-    let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
-    let reached = &state["ledger"]["attempt"]["resubmission"]["reached"];
+    let ledger = ledger(namespace, "orders").await?;
+    let reached = &ledger["attempt"]["resubmission"]["reached"];
     let last = reached.as_array().and_then(|reached| reached.last()).context("no attempt")?;
     Ok(last["stage"].as_str().context("no stage")?.to_owned())
 }

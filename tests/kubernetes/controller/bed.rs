@@ -231,6 +231,13 @@ impl Drop for Controller {
     }
 }
 
+/// What is kept of the job of an autoscaler.
+pub async fn ledger(namespace: &Namespace, autoscaler: &str) -> Result<Value> {
+    let map = namespace.object("ConfigMap", &format!("tidegate-{autoscaler}")).await?;
+    let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
+    Ok(state["ledger"].clone())
+}
+
 /// A condition of an autoscaler: its status, reason and message.
 pub async fn condition(namespace: &Namespace, name: &str, kind: &str) -> Result<(String, String, String)> {
     let object = namespace.object("FlinkAutoscaler", name).await?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use super::last_rescale;
-use crate::controller::bed::{awaits, install};
+use crate::controller::bed::{awaits, install, ledger};
 use crate::deploy::remove;
 use crate::kubernetes::{Cluster, FlinkOperator, Forward, Namespace};
 use crate::story::narrowed;
@@ -138,7 +138,7 @@ impl<'a> Operated<'a> {
     /// Waits until another rescale has ended than those before: the states it went through, and how it ended.
     async fn rescaled(&self, before: usize) -> Result<(Vec<String>, String, Value)> {
         self.until(&format!("{} to have been rescaled", self.name), async || {
-            let ledger = super::ledger(self.namespace, self.name).await?;
+            let ledger = ledger(self.namespace, self.name).await?;
             let count = ledger["rescales"].as_array().map_or(0, Vec::len);
             ensure!(count > before, "{count} rescales");
             let (stages, end) = last_rescale(self.namespace, self.name).await?;

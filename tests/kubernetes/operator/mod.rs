@@ -4,16 +4,9 @@ mod apache;
 mod made_up;
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 
+use crate::controller::bed::ledger;
 use crate::kubernetes::Namespace;
-
-/// What is kept of the job of an autoscaler.
-async fn ledger(namespace: &Namespace, autoscaler: &str) -> Result<Value> {
-    let map = namespace.object("ConfigMap", &format!("tidegate-{autoscaler}")).await?;
-    let state: Value = serde_json::from_str(map["data"]["state.json"].as_str().context("no state")?)?;
-    Ok(state["ledger"].clone())
-}
 
 /// The states that the last rescale which has ended went through, and how it ended.
 async fn last_rescale(namespace: &Namespace, autoscaler: &str) -> Result<(Vec<String>, String)> {
