@@ -127,6 +127,19 @@ pub struct FlinkVersion {
     pub patch: u16,
 }
 
+impl FlinkVersion {
+    /// Whether idle and back-pressured time is too long, and what remains for busy time too short: a wait that an update of the
+    /// timers (every 5 s) falls into is counted twice as far as it had lasted by then (FLINK-35764). Read in the code of 1.17.2,
+    /// 1.18.1, 1.19.1 and 1.20.0, and no longer in that of 1.19.2 and 1.20.1.
+    pub fn counts_waits_twice(self) -> bool {
+        match (self.major, self.minor) {
+            (1, 20) => self.patch < 1,
+            (1, 19) => self.patch < 2,
+            (major, minor) => (major, minor) < (1, 19),
+        }
+    }
+}
+
 impl FromStr for FlinkVersion {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
@@ -282,5 +295,28 @@ impl Snapshot {
     /// Whether the job is RUNNING with every subtask of every vertex up.
     pub fn is_fully_running(&self) -> bool {
         self.state == JobState::Running && self.vertices.iter().all(|v| v.running >= v.parallelism.get())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_versions_count_waits_twice() {
+        for (version, expected) in [
+            ("1.17.2", true),
+            ("1.18.1", true),
+            ("1.19.1", true),
+            ("1.19.2", false),
+            ("1.20.0", true),
+            ("1.20.1", false),
+            ("1.20-SNAPSHOT", true),
+            ("2.0.0", false),
+            ("2.3.0", false),
+        ] {
+            let version: FlinkVersion = version.parse().expect("a version");
+            assert_eq!(version.counts_waits_twice(), expected, "{version}");
+        }
     }
 }

@@ -132,7 +132,8 @@ fn vertex(
     let each = sums.seconds / f64::from(sums.samples.max(1));
     let rate = |tally: &Tally| tally.estimate(|mean| rate_variance(mean, each)).map(Estimate::at_least_zero);
     let (rate_in, rate_out) = (rate(&sums.taken_in), rate(&sums.put_out));
-    let cost = if is_source { None } else { cost(samples, window.start, v, parallelism) };
+    let counts_waits_twice = last.cluster.version.counts_waits_twice();
+    let cost = if is_source { None } else { cost(samples, window.start, v, parallelism, counts_waits_twice) };
     VertexSignals {
         parallelism,
         // Up to Flink 1.20 a source counts nothing as taken in: what comes from outside are no records of the task.

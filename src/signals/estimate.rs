@@ -166,6 +166,13 @@ impl Estimate {
         Self { low: self.mean - half, high: self.mean + half, ..self }
     }
 
+    /// Of values of which about `missing` is missing, and up to twice as much: the true mean is above zero.
+    pub(super) fn raised(self, missing: f64) -> Self {
+        let (middle, high) = (self.mean + missing, self.high + 2.0 * missing);
+        let mean = if middle > 0.0 { middle } else { high / 2.0 };
+        Self { mean, high, ..self }
+    }
+
     /// Half of the interval, as a share of the mean.
     pub(super) fn relative_half_width(&self) -> f64 {
         if self.mean > 0.0 { (self.high - self.mean) / self.mean } else { f64::INFINITY }
