@@ -62,6 +62,18 @@ impl Ledger {
         }
     }
 
+    /// Lists a savepoint as one of ours, to be disposed of when newer ones are there.
+    pub fn keep_savepoint(&mut self, location: String) {
+        if !self.savepoints.contains(&location) {
+            self.savepoints.push_back(location);
+        }
+    }
+
+    /// Somebody else goes on from this savepoint, or may: it is theirs.
+    pub fn leave_savepoint(&mut self, location: &str) {
+        self.savepoints.retain(|listed| listed != location);
+    }
+
     /// Adds a reading of the TaskManagers' memory, if it is a new one, and forgets the oldest.
     pub fn add_memory(&mut self, memory: Memory) {
         if self.memory.back().is_none_or(|last| last.at < memory.at) {
@@ -279,6 +291,16 @@ impl RescaleEnd {
     /// Whether the job was restarted by it.
     pub fn changed_the_job(self) -> bool {
         matches!(self, Self::Done | Self::Partial)
+    }
+
+    /// The state that says so.
+    pub fn stage(self) -> Stage {
+        match self {
+            Self::Done | Self::Partial => Stage::Done,
+            Self::TimedOut => Stage::RolledBack,
+            Self::Superseded => Stage::Superseded,
+            Self::Failed => Stage::NotStopped,
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::Outcome;
 use crate::model::{
-    Attempt, Expectation, OperatorState, Parallelism, Reading, Rescale, RescaleEnd, Resubmission, Seconds,
-    Snapshot, Timestamp, Upgrade, Whose,
+    Attempt, Expectation, OperatorState, Parallelism, Reached, Reading, Rescale, RescaleEnd, Resubmission,
+    Seconds, Snapshot, Timestamp, Upgrade, Whose,
 };
 
 /// A job that runs at a size that was not asked for is given this long to go on to the one that was: the adaptive
@@ -168,7 +168,10 @@ pub(super) fn expectation(attempt: &Attempt, ended: Ended, now: Timestamp) -> Op
 
 /// The ended rescale.
 pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale {
-    let reached = attempt.reached().to_vec();
+    let mut reached = attempt.reached().to_vec();
+    // The job may show its end before who carries it out has looked once more.
+    let is_cut_short = reached.last().is_some_and(|reached| !reached.stage.is_over());
+    reached.extend(is_cut_short.then_some(Reached { stage: ended.end.stage(), at: now }));
     let Attempt {
         job: _,
         at,
@@ -199,7 +202,7 @@ pub(super) fn rescale(attempt: Attempt, ended: Ended, now: Timestamp) -> Rescale
 mod tests {
     use super::super::State;
     use super::*;
-    use crate::model::{JobId, JobState, OperatorChange, OperatorFields, OperatorSeen, Overrides};
+    use crate::model::{JobId, JobState, OperatorChange, OperatorFields, OperatorSeen, Overrides, Stage};
     use crate::policy::testing::{Job, START};
 
     /// From 3 to 9 subtasks of `v1`, asked for at the start, when the job was last seen to run.
@@ -309,6 +312,27 @@ mod tests {
             state.end(&outcome, START);
             let last = state.ledger.rescales.back().map(|rescale| rescale.end);
             assert_eq!((state.ledger.attempt.is_some(), last), (is_under_way, ended), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn one_with_states_of_its_own_ends_in_one_that_says_how() {
+        for (reached, end, expected) in [
+            (Stage::Confirming, RescaleEnd::Done, &[Stage::Confirming, Stage::Done][..]),
+            (Stage::Submitted, RescaleEnd::Partial, &[Stage::Submitted, Stage::Done]),
+            (Stage::RollingBack, RescaleEnd::TimedOut, &[Stage::RollingBack, Stage::RolledBack]),
+            (Stage::StopRequested, RescaleEnd::Superseded, &[Stage::StopRequested, Stage::Superseded]),
+            // It was there already.
+            (Stage::Done, RescaleEnd::Done, &[Stage::Done]),
+            (Stage::NotStopped, RescaleEnd::Failed, &[Stage::NotStopped]),
+        ] {
+            let mut attempt = attempt(&Job::chain(&[(1, 0.0), (3, 0.004)]));
+            let mut resubmission = Resubmission::new(attempt.job, START);
+            resubmission.reached = vec![Reached { stage: reached, at: START }];
+            attempt.resubmission = Some(resubmission);
+            let rescale = rescale(attempt, Ended::without_downtime(end), START);
+            let stages: Vec<Stage> = rescale.reached.iter().map(|reached| reached.stage).collect();
+            assert_eq!(stages, expected, "{end:?}");
         }
     }
 

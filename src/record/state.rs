@@ -171,12 +171,10 @@ impl State {
         let Some(resubmission) = resubmission else { return false };
         let is_news = resubmission.follow(event, now);
         if let Some(savepoint) = resubmission.location.as_ref().filter(|_| is_news) {
-            let savepoints = &mut self.ledger.savepoints;
-            let is_listed = savepoints.contains(savepoint);
-            match resubmission.stage() {
-                Stage::SavepointDone | Stage::Done if !is_listed => savepoints.push_back(savepoint.clone()),
-                // Somebody else goes on from there, or may: it is theirs.
-                Stage::Failed | Stage::Superseded => savepoints.retain(|listed| listed != savepoint),
+            let (stage, savepoint) = (resubmission.stage(), savepoint.clone());
+            match stage {
+                Stage::SavepointDone | Stage::Done => self.ledger.keep_savepoint(savepoint),
+                Stage::Failed | Stage::Superseded => self.ledger.leave_savepoint(&savepoint),
                 _ => {}
             }
         }
@@ -259,6 +257,11 @@ impl State {
             if attempt.scaled.is_some() && ended.end == RescaleEnd::Done {
                 self.ledger.scaling.growth = None;
             }
+            let location =
+                attempt.resubmission.as_ref().and_then(|resubmission| resubmission.location.as_ref());
+            if let Some(location) = location.filter(|_| ended.end == RescaleEnd::Superseded) {
+                self.ledger.leave_savepoint(location);
+            }
             self.ledger.expectation = attempt::expectation(&attempt, ended, now);
             self.ledger.add_rescale(attempt::rescale(attempt, ended, now));
         }
@@ -311,6 +314,16 @@ mod tests {
         state.ledger.savepoints = ["a", "b", "c"].map(str::to_owned).into();
         state.ledger.rescales.push_back(anew(RescaleEnd::Done));
         assert_eq!((state.surplus_savepoints(1), paths(&state).len()), (Vec::new(), 3), "one is under way");
+    }
+
+    #[test]
+    fn a_savepoint_that_somebody_else_may_go_on_from_is_no_longer_ours() {
+        for (end, ours) in [(RescaleEnd::Done, 1), (RescaleEnd::TimedOut, 1), (RescaleEnd::Superseded, 0)] {
+            let (mut state, _) = stopped("a", Stage::Confirming);
+            state.ledger.savepoints.push_back("a".to_owned());
+            state.conclude(Ended { end, downtime: None }, START);
+            assert_eq!(state.ledger.savepoints.len(), ours, "{end:?}");
+        }
     }
 
     #[test]
