@@ -9,7 +9,7 @@ use kube::Api;
 use kube::api::ListParams;
 use serde_json::{Value, json};
 
-use crate::controller::bed::{Controller, install, ledger};
+use crate::controller::bed::{Controller, ledger};
 use crate::kubernetes::{Cluster, Flink, Namespace, Options};
 use crate::testbed::{Job, Ledger, Topic, until};
 
@@ -150,8 +150,7 @@ fn all_done(rescales: &[Value]) -> Result<()> {
 #[tokio::test]
 async fn a_deployment_is_given_another_savepoint_and_another_size_for_each_vertex() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
-    install(cluster).await?;
-    let namespace = cluster.namespace().await?;
+    let namespace = cluster.namespace_of_ours().await?;
     let bed = Bed::start(&namespace, "1.20", "Deployment").await?;
     let first = bed.runs("", &[("parse", 1)]).await?;
     // Two JobManagers would run side by side: it is said, and nothing is touched.
@@ -188,8 +187,7 @@ async fn a_deployment_is_given_another_savepoint_and_another_size_for_each_verte
 #[tokio::test]
 async fn a_job_is_deleted_and_created_with_another_savepoint_and_size() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
-    install(cluster).await?;
-    let namespace = cluster.namespace().await?;
+    let namespace = cluster.namespace_of_ours().await?;
     let bed = Bed::start(&namespace, "2.3", "Job").await?;
     let first = bed.runs("", &[("parse", 1)]).await?;
     let uid = namespace.object("Job", "flink-jobmanager").await?["metadata"]["uid"].clone();

@@ -14,24 +14,6 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// A namespace of a cluster that knows our kinds.
-async fn namespace() -> Result<Namespace> {
-    let cluster = Cluster::shared()?;
-    let folder = root().join("deploy/crd");
-    let folder = folder.to_str().context("a path that is text")?;
-    // Whatever the API server has against a definition is an error here.
-    cluster.kubectl(&["apply", "--server-side", "--warnings-as-errors", "-k", folder]).await?;
-    for plural in ["flinkautoscalers", "scalingpolicies"] {
-        let name = format!("crd/{plural}.tidegate.dev");
-        cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", &name]).await?;
-        cluster
-            .kubectl(&["wait", "--for=condition=NonStructuralSchema=False", "--timeout=1s", &name])
-            .await
-            .ok();
-    }
-    cluster.namespace().await
-}
-
 /// An autoscaler whose spec has these lines besides its job.
 fn autoscaler(lines: &str) -> String {
     let flink = if lines.contains("flink:") { "" } else { "  flink: {url: 'http://x:8081'}\n" };
@@ -62,7 +44,7 @@ fn as_file(text: &str) -> Option<String> {
 
 #[tokio::test]
 async fn takes_what_files_may_hold() -> Result<()> {
-    let namespace = namespace().await?;
+    let namespace = Cluster::shared()?.namespace_of_ours().await?;
     for text in [
         autoscaler("mode: Recommend"),
         autoscaler("workload: ~"),
@@ -114,7 +96,7 @@ async fn takes_what_files_may_hold() -> Result<()> {
 
 #[tokio::test]
 async fn takes_every_policy_and_every_configuration_there_is() -> Result<()> {
-    let namespace = namespace().await?;
+    let namespace = Cluster::shared()?.namespace_of_ours().await?;
     let mut files = Vec::new();
     for folder in
         ["policies", "tests", "deploy/flink", "deploy/kustomize", "deploy/operators", "deploy/application"]
@@ -160,7 +142,7 @@ fn yaml_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 
 #[tokio::test]
 async fn refuses_what_a_file_must_not_hold_and_names_the_field() -> Result<()> {
-    let namespace = namespace().await?;
+    let namespace = Cluster::shared()?.namespace_of_ours().await?;
     for (text, said) in [
         (autoscaler("mode: dry"), "spec.mode: Unsupported value: \"dry\""),
         (autoscaler("polcy: x"), "polcy"),
@@ -281,7 +263,7 @@ async fn is_refused(namespace: &Namespace, text: &str, said: &str) -> Result<()>
 
 #[tokio::test]
 async fn refuses_what_is_no_operators_or_is_not_said_to_the_end() -> Result<()> {
-    let namespace = namespace().await?;
+    let namespace = Cluster::shared()?.namespace_of_ours().await?;
     for (text, said) in [
         (autoscaler("mechanism: Operator"), "spec.mechanism: Invalid value: Operator needs spec.operator"),
         (
@@ -328,7 +310,7 @@ async fn refuses_what_is_no_operators_or_is_not_said_to_the_end() -> Result<()> 
 
 #[tokio::test]
 async fn refuses_a_wrong_service_which_no_file_can_hold() -> Result<()> {
-    let namespace = namespace().await?;
+    let namespace = Cluster::shared()?.namespace_of_ours().await?;
     for (flink, said) in [
         (
             "{url: 'http://x', service: {name: x}}",
@@ -347,7 +329,7 @@ async fn refuses_a_wrong_service_which_no_file_can_hold() -> Result<()> {
 
 #[tokio::test]
 async fn kubectl_shows_the_columns() -> Result<()> {
-    let namespace = namespace().await?;
+    let namespace = Cluster::shared()?.namespace_of_ours().await?;
     namespace.apply(&autoscaler("replicas: {min: 3, max: 10}")).await?;
     let status = r#"{"status": {
         "job": {"id": "7", "name": "orders", "state": "RUNNING"},

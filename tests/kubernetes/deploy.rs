@@ -2,14 +2,17 @@
 //! others.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use k8s_openapi::api::authorization::v1::SubjectAccessReview;
-use kube::Api;
-use kube::api::PostParams;
-use serde_json::{Value, json};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, Subject};
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use crate::kubernetes::{Cluster, Namespace, program};
 
@@ -28,17 +31,6 @@ async fn run(name: &str, arguments: &[&str]) -> Result<String> {
         Ok(String::from_utf8(done.stdout)?)
     };
     tokio::task::spawn_blocking(run).await?
-}
-
-/// A namespace of a cluster that knows our kinds.
-async fn namespace() -> Result<Namespace> {
-    let cluster = Cluster::shared()?;
-    let folder = deploy("crd");
-    cluster.kubectl(&["apply", "--server-side", "-k", folder.to_str().context("text")?]).await?;
-    for name in ["crd/flinkautoscalers.tidegate.dev", "crd/scalingpolicies.tidegate.dev"] {
-        cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", name]).await?;
-    }
-    cluster.namespace().await
 }
 
 /// An overlay, put into a namespace whatever its own is, so that tests do not meet.
@@ -71,7 +63,7 @@ async fn chart(namespace: &Namespace, values: &[&str]) -> Result<String> {
 #[tokio::test]
 async fn every_overlay_is_taken() -> Result<()> {
     for path in ["flink/base", "flink/hpa", "flink/tidegate"] {
-        let namespace = namespace().await?;
+        let namespace = Cluster::shared()?.namespace_of_ours().await?;
         is_taken(&namespace, path).await?;
     }
     Ok(())
@@ -105,7 +97,7 @@ async fn the_chart_is_taken_with_all_that_it_offers() -> Result<()> {
         "operators={flink.apache.org/flinkdeployments,flinkoperator.k8s.io/flinkclusters}",
         "jobManagers={Deployment/orders-jobmanager,Job/clicks-jobmanager}",
     ];
-    let namespace = namespace().await?;
+    let namespace = Cluster::shared()?.namespace_of_ours().await?;
     namespace.apply(&chart(&namespace, &more).await?).await?;
     let mounts = "jsonpath={.spec.template.spec.containers[0].volumeMounts[*].mountPath}";
     let mounts = namespace.kubectl(&["get", "deployment", "tidegate", "-o", mounts]).await?;
@@ -121,7 +113,7 @@ async fn the_chart_is_taken_with_all_that_it_offers() -> Result<()> {
 
 #[tokio::test]
 async fn the_chart_refuses_wrong_values() -> Result<()> {
-    let namespace = namespace().await?;
+    let namespace = Cluster::shared()?.namespace_of_ours().await?;
     for (value, said) in [
         ("mode=auto", "'/mode'"),
         ("mode=sidecar", "'/sidecar/autoscaler'"),
@@ -165,46 +157,51 @@ async fn may(namespace: &Namespace, account: &str, what: &str) -> Result<bool> {
 
 /// All that the ServiceAccount is granted: in the cluster or the namespace, verb, group, resource, and name where there is one.
 async fn granted(namespace: &Namespace, account: &str) -> Result<BTreeSet<String>> {
-    let list = async |what: &[&str]| {
-        let arguments: Vec<&str> =
-            ["get"].into_iter().chain(what.iter().copied()).chain(["-o", "json"]).collect();
-        anyhow::Ok(serde_json::from_str::<Value>(&namespace.kubectl(&arguments).await?)?)
+    let is_of_it = |subjects: &Option<Vec<Subject>>| {
+        subjects.iter().flatten().any(|subject| {
+            let place = subject.namespace.as_deref().unwrap_or(namespace.name());
+            subject.name == account && place == namespace.name()
+        })
     };
-    let all = |value: &Value| -> Vec<String> {
-        let items = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-        items.map(str::to_owned).collect()
-    };
+    let everywhere: Api<ClusterRole> = Api::all(namespace.client());
     let mut granted = BTreeSet::new();
-    for (kind, scope) in [("rolebindings", "namespace"), ("clusterrolebindings", "cluster")] {
-        let bindings = list(&[kind]).await?;
-        let is_of_it = |binding: &&Value| {
-            binding["subjects"].as_array().into_iter().flatten().any(|subject| {
-                let place = subject["namespace"].as_str().unwrap_or(namespace.name());
-                subject["name"] == account && place == namespace.name()
-            })
-        };
-        for binding in bindings["items"].as_array().into_iter().flatten().filter(is_of_it) {
-            let role = &binding["roleRef"];
-            let (kind, name) = (role["kind"].as_str(), role["name"].as_str());
-            let role = list(&[kind.context("a kind")?, name.context("a name")?]).await?;
-            for rule in role["rules"].as_array().into_iter().flatten() {
-                let mut names = all(&rule["resourceNames"]);
-                if names.is_empty() {
-                    names.push("any".to_owned());
-                }
-                for group in all(&rule["apiGroups"]) {
-                    for resource in all(&rule["resources"]) {
-                        let what = |verb: &String| {
-                            let of = format!("{scope}: {verb} {resource}.{group}");
-                            names.iter().map(move |name| format!("{of} {name}")).collect::<Vec<_>>()
-                        };
-                        granted.extend(all(&rule["verbs"]).iter().flat_map(what));
-                    }
+    for binding in namespace.api::<RoleBinding>().list(&ListParams::default()).await? {
+        if is_of_it(&binding.subjects) {
+            let (name, is_cluster) = (&binding.role_ref.name, binding.role_ref.kind == "ClusterRole");
+            let rules = if is_cluster {
+                everywhere.get(name).await?.rules
+            } else {
+                namespace.api::<Role>().get(name).await?.rules
+            };
+            granted.extend(each_right("namespace", &rules.unwrap_or_default()));
+        }
+    }
+    for binding in Api::<ClusterRoleBinding>::all(namespace.client()).list(&ListParams::default()).await? {
+        if is_of_it(&binding.subjects) {
+            let rules = everywhere.get(&binding.role_ref.name).await?.rules;
+            granted.extend(each_right("cluster", &rules.unwrap_or_default()));
+        }
+    }
+    Ok(granted)
+}
+
+/// What rules grant, a right a line.
+fn each_right(scope: &str, rules: &[PolicyRule]) -> Vec<String> {
+    let any = ["any".to_owned()];
+    let mut rights = Vec::new();
+    for rule in rules {
+        let names = rule.resource_names.as_deref().filter(|names| !names.is_empty()).unwrap_or(&any);
+        for group in rule.api_groups.iter().flatten() {
+            for resource in rule.resources.iter().flatten() {
+                for verb in &rule.verbs {
+                    rights.extend(
+                        names.iter().map(|name| format!("{scope}: {verb} {resource}.{group} {name}")),
+                    );
                 }
             }
         }
     }
-    Ok(granted)
+    rights
 }
 
 /// What it takes to run a job in application mode again.
@@ -318,7 +315,7 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
             [&never[..], &not_of_one, &operating].concat(),
         ),
     ] {
-        let by_kustomize = namespace().await?;
+        let by_kustomize = Cluster::shared()?.namespace_of_ours().await?;
         is_taken(&by_kustomize, path).await?;
         for (allowed, all) in [(true, &yes), (false, &no)] {
             for what in all {
@@ -326,7 +323,7 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
                 ensure!(found == allowed, "{path}: {what}: {found}");
             }
         }
-        let by_helm = namespace().await?;
+        let by_helm = Cluster::shared()?.namespace_of_ours().await?;
         by_helm.apply(&chart(&by_helm, values).await?).await.with_context(|| format!("{values:?}"))?;
         let (one, other) = (granted(&by_kustomize, account).await?, granted(&by_helm, "tidegate").await?);
         ensure!(one.len() > 20, "{path}: {one:?}");
@@ -338,15 +335,20 @@ async fn each_use_has_its_rights_and_no_others() -> Result<()> {
     Ok(())
 }
 
-/// Takes away what an overlay has put outside of its namespace.
+/// Takes away what an overlay, or the chart, has put outside of its namespace.
 pub(super) async fn remove(namespace: &Namespace) -> Result<()> {
-    for kind in ["clusterrolebinding", "clusterrole"] {
-        for name in ["observe", "scale", "operate", "manage"] {
-            for prefix in [namespace.name().to_owned(), format!("{}-tidegate", namespace.name())] {
-                namespace
-                    .kubectl(&["delete", kind, &format!("{prefix}-{name}"), "--ignore-not-found"])
-                    .await?;
-            }
+    remove_each(&Api::<ClusterRoleBinding>::all(namespace.client()), namespace.name()).await?;
+    remove_each(&Api::<ClusterRole>::all(namespace.client()), namespace.name()).await
+}
+
+async fn remove_each<K>(everywhere: &Api<K>, namespace: &str) -> Result<()>
+where
+    K: kube::Resource + Clone + Debug + DeserializeOwned,
+{
+    for one in everywhere.list_metadata(&ListParams::default()).await? {
+        let name = one.name_any();
+        if name.starts_with(&format!("{namespace}-")) {
+            everywhere.delete(&name, &DeleteParams::default()).await?;
         }
     }
     Ok(())

@@ -80,14 +80,7 @@ fn autoscaler(name: &str, workload: &str, mode: &str) -> String {
 #[tokio::test]
 async fn finds_each_fault_of_rights_and_workloads_and_none_when_they_are_mended() -> Result<()> {
     let cluster = Cluster::shared()?;
-    let folder = root().join("deploy/crd");
-    let folder = folder.to_str().context("a path that is text")?;
-    cluster.kubectl(&["apply", "--server-side", "-k", folder]).await?;
-    for plural in ["flinkautoscalers", "scalingpolicies"] {
-        let name = format!("crd/{plural}.tidegate.dev");
-        cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", &name]).await?;
-    }
-    let namespace = cluster.namespace().await?;
+    let namespace = cluster.namespace_of_ours().await?;
     for account in ["nobody", "tidegate"] {
         namespace.kubectl(&["create", "serviceaccount", account]).await?;
     }

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tidegate::daemon::clock;
 use tidegate::model::Timestamp;
 
-use crate::controller::bed::{Controller, install};
+use crate::controller::bed::Controller;
 use crate::kubernetes::{Cluster, Namespace, Options};
 use crate::monitored::Monitored;
 use crate::testbed::{Job, until};
@@ -229,8 +229,7 @@ async fn cadvisor_says_the_same(
 #[tokio::test]
 async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
-    install(cluster).await?;
-    let namespace = cluster.namespace().await?;
+    let namespace = cluster.namespace_of_ours().await?;
     let flink = namespace.flink(Options { taskmanagers: 3, cpu: "200m", ..Options::default() }).await?;
     let topic = namespace.topic("orders")?;
     let job = Job::chain(&topic).parallelism("parse", 3).cost("parse", "burn:1ms").cost("enrich", "none");

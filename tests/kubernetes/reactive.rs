@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::json;
 
-use crate::controller::bed::{Controller, install, ledger};
+use crate::controller::bed::{Controller, ledger};
 use crate::kubernetes::{Cluster, Namespace, Options};
 use crate::testbed::{Job, until};
 
@@ -43,8 +43,7 @@ async fn replicas(namespace: &Namespace) -> Result<(i32, i32)> {
 #[tokio::test]
 async fn in_reactive_mode_the_job_follows_its_taskmanagers() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
-    install(cluster).await?;
-    let namespace = cluster.namespace().await?;
+    let namespace = cluster.namespace_of_ours().await?;
     let topic = namespace.topic("orders")?;
     // A record costs `parse` 4 ms: 250/s for each subtask, of which 175 is what it is to do.
     topic.set_rate(150.0)?;

@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
 
-use crate::controller::bed::{awaits, events, install};
+use crate::controller::bed::{awaits, events};
 use crate::kubernetes::{Cluster, Namespace, Options, TIDEGATE_IMAGE};
 use crate::testbed::{Job, until};
 
@@ -39,8 +39,7 @@ async fn pod(namespace: &Namespace) -> Result<(String, i32)> {
 #[tokio::test]
 async fn a_sidecar_killed_in_the_middle_of_a_rescale_finishes_it_once() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
-    install(cluster).await?;
-    let namespace = cluster.namespace().await?;
+    let namespace = cluster.namespace_of_ours().await?;
     namespace.apply(RIGHTS).await?;
     namespace.apply(STATE).await?;
     namespace.apply(&with(AUTOSCALER, "{min: 3, max: 10}", "{min: 1, max: 4}")?).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use k8s_openapi::api::apps::v1::StatefulSet;
 
-use crate::controller::bed::{Controller, events, install};
+use crate::controller::bed::{Controller, events};
 use crate::kubernetes::{Cluster, Namespace, Options};
 use crate::testbed::{Job, until};
 
@@ -37,8 +37,7 @@ async fn place(namespace: &Namespace, label: &str) -> Result<()> {
 #[tokio::test]
 async fn a_statefulset_goes_from_its_end_and_says_what_is_pending() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
-    install(cluster).await?;
-    let namespace = cluster.namespace().await?;
+    let namespace = cluster.namespace_of_ours().await?;
     let options = Options { taskmanagers: 1, workload: "StatefulSet", ..Options::default() };
     let flink = namespace.flink(options).await?;
     let (client, topic) = (flink.client(), namespace.topic("orders")?);

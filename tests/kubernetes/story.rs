@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::controller::bed::{awaits, events, install, ledger};
+use crate::controller::bed::{awaits, events, ledger};
 use crate::deploy::{overlay, remove};
 use crate::kubernetes::{Cluster, Flink, Namespace, Options, TIDEGATE_IMAGE};
 use crate::testbed::{Job, Topic, until};
@@ -44,8 +44,7 @@ spec:
 #[tokio::test]
 async fn a_load_that_triples_and_falls_takes_taskmanagers_along() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
-    install(cluster).await?;
-    let namespace = cluster.namespace().await?;
+    let namespace = cluster.namespace_of_ours().await?;
     // In a session cluster Flink leaves a job that shrinks on any of its slots: of TaskManagers with one slot, just those go on
     // that are needed.
     let options = Options { taskmanagers: 2, slots: 1, ..Options::default() };

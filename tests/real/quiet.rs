@@ -9,8 +9,8 @@ use crate::testbed::{Flink, Job, Options};
 
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How long the steady load is watched.
-const WATCHED: Duration = Duration::from_mins(5);
+/// How long the steady load is watched: twice the longest that one cycle looks back.
+const WATCHED: Duration = Duration::from_mins(2);
 
 #[tokio::test]
 async fn a_steady_load_with_noise_is_left_alone() -> Result<()> {
@@ -29,7 +29,7 @@ async fn a_steady_load_with_noise_is_left_alone() -> Result<()> {
         Daemon::start(flink.url(), "chain", &Settings { window: 20, cooldown: "5s", ..Settings::default() })?;
     tokio::time::sleep(WATCHED).await;
     let cycles = daemon.cycles()?.len();
-    ensure!(cycles > 100, "{cycles} cycles in five minutes");
+    ensure!(cycles > 40, "{cycles} cycles in two minutes");
     ensure!(daemon.asked()?.is_empty(), "{:?}", daemon.asked()?);
     daemon.replays()?;
     daemon.stop()
@@ -49,7 +49,7 @@ async fn no_second_rescale_where_the_cores_are_the_limit() -> Result<()> {
     let first = daemon.asks(1, PATIENCE).await?;
     ensure!(first.to.iter().any(|(name, _)| name == "parse"), "{first:?}");
     // Time for Flink's cooldown, for the curve to be seen, and for many cycles in which more could be asked for.
-    tokio::time::sleep(Duration::from_secs(90)).await;
+    tokio::time::sleep(Duration::from_mins(1)).await;
     let asked = daemon.asked()?;
     ensure!(asked.len() == 1, "a second rescale brings nothing: {asked:?}; {}", daemon.last_cycles(3));
     let cycles = daemon.cycles()?;

@@ -100,7 +100,8 @@ async fn soak_a_stop_that_times_out_leaves_the_job_running() -> Result<()> {
     story.end(flink).await
 }
 
-/// The savepoint is complete, tasks fail while they finish, and the job has no restart left.
+/// The savepoint is complete, and tasks fail while they finish: that is an error after which Flink starts no job again, whatever
+/// restarts it has left (`StopWithSavepointStoppingException` is a `NonRecoverableError`).
 async fn tasks_that_fail_while_finishing(flink: &Flink) -> Result<()> {
     let story = Story::begin(flink, "unable", "", |job| job).await?;
     story.ledger.begin(Trouble::Unable)?;
@@ -132,7 +133,7 @@ async fn fewer_slots_than_promised(flink: &mut Flink) -> Result<()> {
 
 #[tokio::test]
 async fn whatever_goes_wrong_with_a_stop_the_job_runs_and_nothing_is_lost() -> Result<()> {
-    let options = options().with("slot.request.timeout", "10000").with("restart-strategy.type", "none");
+    let options = options().with("slot.request.timeout", "10000");
     let mut flink = Flink::start("1.20", options).await?;
     tasks_that_fail_while_finishing(&flink).await.context("tasks that fail while finishing")?;
     fewer_slots_than_promised(&mut flink).await.context("fewer slots than promised")

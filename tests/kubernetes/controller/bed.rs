@@ -123,21 +123,10 @@ async fn proxy(upstream: &str) -> Result<Proxy> {
     Proxy::start(upstream).await
 }
 
-/// Makes our kinds known to a cluster.
-pub async fn install(cluster: &Cluster) -> Result<()> {
-    for (_, definition) in tidegate::cli::crd::files() {
-        cluster.apply(&definition).await?;
-    }
-    let names = ["crd/flinkautoscalers.tidegate.dev", "crd/scalingpolicies.tidegate.dev"];
-    let wait = ["wait", "--for=condition=Established", "--timeout=30s", names[0], names[1]];
-    cluster.kubectl(&wait).await.map(drop)
-}
-
 /// A namespace of the shared cluster, where our kinds are known, with the policy `quick`.
 pub async fn namespace() -> Result<Namespace> {
     let cluster = Cluster::shared()?;
-    install(cluster).await?;
-    let namespace = cluster.namespace().await?;
+    let namespace = cluster.namespace_of_ours().await?;
     namespace.apply(QUICK).await?;
     Ok(namespace)
 }

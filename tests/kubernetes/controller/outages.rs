@@ -5,14 +5,14 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tokio::time::sleep;
 
-use super::bed::{ASKED, Controller, Job, QUICK, awaits, install, namespace};
+use super::bed::{ASKED, Controller, Job, QUICK, awaits, namespace};
 use crate::kubernetes::Cluster;
 use crate::testbed::Fault;
 
 #[tokio::test]
 async fn nothing_is_done_while_the_api_server_is_away_and_all_goes_on_when_it_is_back() -> Result<()> {
     let mut cluster = Cluster::own()?;
-    install(&cluster).await?;
+    cluster.install().await?;
     let (namespace, mut job) = (cluster.namespace().await?, Job::new().await?);
     namespace.apply(QUICK).await?;
     job.proxy.set(Fault::Refuse).await?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use super::bed::{Controller, Job, PATIENCE, install, namespace};
+use super::bed::{Controller, Job, PATIENCE, namespace};
 use super::rival::Rival;
 use crate::kubernetes::{Cluster, Namespace};
 use crate::testbed::until;
@@ -66,7 +66,7 @@ async fn who_writes_in_between_is_not_overwritten() -> Result<()> {
 #[tokio::test]
 async fn what_a_quota_refuses_is_given_back_and_the_job_takes_what_there_is() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
-    install(cluster).await?;
+    cluster.install().await?;
     let namespace = namespace().await?;
     let kinds = ["Deployment", "StatefulSet"];
     let jobs = [Job::on(2, 1).await?, Job::on(2, 1).await?];

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::bed::{Controller, Job, PATIENCE, QUICK, install};
+use super::bed::{Controller, Job, PATIENCE, QUICK};
 use crate::kubernetes::Cluster;
 use crate::testbed::until;
 
@@ -31,7 +31,7 @@ metadata: {name: small}
 #[tokio::test]
 async fn a_job_grows_into_what_the_nodes_have_room_for() -> Result<()> {
     let cluster = Cluster::own()?;
-    install(&cluster).await?;
+    cluster.install().await?;
     let (namespace, job) = (cluster.namespace().await?, Job::on(2, 1).await?);
     namespace.apply(TASKMANAGERS).await?;
     let room = r#"{"status": {"allocatable": {"cpu": "3500m", "memory": "8Gi", "pods": "110"}}}"#;

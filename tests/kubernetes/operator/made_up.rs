@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::last_rescale;
-use crate::controller::bed::{Controller, Job, PATIENCE, install, orders};
+use crate::controller::bed::{Controller, Job, PATIENCE, orders};
 use crate::kubernetes::{Cluster, Namespace};
 use crate::testbed::until;
 
@@ -161,14 +161,8 @@ fn autoscaler(job: &Job) -> String {
 
 /// A job of the made-up operator, which says that it is ready, and its autoscaler.
 async fn operated(cluster: &Cluster, manner: Manner) -> Result<(Namespace, Job, Operator)> {
-    install(cluster).await?;
-    cluster.apply(KIND).await?;
-    let name = "crd/jobruns.made-up.example.com";
-    // Of one that has no conditions yet, kubectl does not wait for any.
-    until(name, PATIENCE, async || {
-        cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", name]).await
-    })
-    .await?;
+    cluster.install().await?;
+    cluster.knows(KIND, &["jobruns.made-up.example.com"]).await?;
     let namespace = crate::controller::bed::namespace().await?;
     let job = Job::of(&scenario(1, 1, 0)).await?;
     namespace.apply(RUN).await?;

@@ -6,10 +6,12 @@ use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use kube::Client;
 use kube::config::Kubeconfig;
+use tokio::sync::OnceCell;
 
 use super::Namespace;
 use super::access;
@@ -17,15 +19,20 @@ use super::kubectl::Kubectl;
 use super::node::Node;
 use super::not_run::not_run;
 use super::up::Up;
+use crate::testbed::until;
 
 /// The name of the image of the binary under test: an entry point `/tidegate`, no shell.
 pub const TIDEGATE_IMAGE: &str = "localhost/tidegate:test";
+
+/// An API server takes a second for a definition, and ten on a full machine.
+const KNOWN_WITHIN: Duration = Duration::from_mins(1);
 
 /// A Kubernetes with an administrator's way in. One that was started here ends when this is dropped.
 pub struct Cluster {
     admin: Kubectl,
     node: Option<Node>,
     up: Option<Up>,
+    knows_ours: OnceCell<()>,
 }
 
 impl Cluster {
@@ -78,7 +85,7 @@ impl Cluster {
         let path =
             |key: &str| said.get(key).map(PathBuf::from).with_context(|| format!("no {key} among {said:?}"));
         let admin = Kubectl { programs: path("programs")?, kubeconfig: path("kubeconfig")? };
-        Ok(Self { node: Node::beside(&admin.kubeconfig), admin, up: Some(up) })
+        Ok(Self { node: Node::beside(&admin.kubeconfig), admin, up: Some(up), knows_ours: OnceCell::new() })
     }
 
     /// The node of this run, started by whoever asks first.
@@ -103,7 +110,7 @@ impl Cluster {
             };
             let node = Node::beside(&kubeconfig);
             let admin = Kubectl { programs: PathBuf::new(), kubeconfig };
-            let cluster = Cluster { admin, node, up: None };
+            let cluster = Cluster { admin, node, up: None, knows_ours: OnceCell::new() };
             cluster.load_tidegate()?;
             Ok(Some(cluster))
         });
@@ -153,9 +160,35 @@ impl Cluster {
         self.admin.run_aside(&["apply", "--server-side", "-f", "-"], yaml).await
     }
 
+    /// Makes kinds known, and waits until they are. Whatever the API server has against a definition is an error.
+    pub async fn knows(&self, definitions: &str, names: &[&str]) -> Result<()> {
+        let apply = ["apply", "--server-side", "--warnings-as-errors", "-f", "-"];
+        self.admin.run_aside(&apply, definitions).await?;
+        let wait = ["wait", "--for=condition=Established", "--timeout=30s", "crd"];
+        let wait: Vec<&str> = wait.iter().chain(names).copied().collect();
+        // Of one that has no conditions yet, kubectl does not wait for any.
+        until("the kinds to be known", KNOWN_WITHIN, async || self.kubectl(&wait).await).await.map(drop)
+    }
+
     /// A new namespace, for one test.
     pub async fn namespace(&self) -> Result<Namespace> {
         Namespace::create(&self.admin, self.node).await
+    }
+
+    /// The same, once our kinds are known.
+    pub async fn namespace_of_ours(&self) -> Result<Namespace> {
+        self.install().await?;
+        self.namespace().await
+    }
+
+    /// Makes our kinds known.
+    pub async fn install(&self) -> Result<()> {
+        let known = self.knows_ours.get_or_try_init(async || {
+            let definitions = tidegate::cli::crd::files().map(|(_, definition)| definition);
+            let names = ["flinkautoscalers.tidegate.dev", "scalingpolicies.tidegate.dev"];
+            self.knows(&definitions.join("---\n"), &names).await
+        });
+        known.await.copied()
     }
 
     /// A command that runs as a process of this machine, with its files, but on the network of the cluster's node: it

@@ -3,13 +3,15 @@
 use std::fmt::Debug;
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::{Namespace as Resource, Pod, Service, ServiceAccount};
-use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams, LogParams, PostParams};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, LogParams, PostParams,
+};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::{Value, json};
@@ -212,8 +214,17 @@ impl Namespace {
 impl Drop for Namespace {
     fn drop(&mut self) {
         if std::env::var_os("TIDEGATE_KEEP").is_none() {
+            let (kubeconfig, name) = (self.admin.kubeconfig.clone(), self.name.clone());
             // A cluster that is gone has no namespaces either.
-            self.admin.run(&["delete", "namespace", &self.name, "--wait=false"], "").ok();
+            std::thread::spawn(move || delete(&kubeconfig, &name).ok()).join().ok();
         }
     }
+}
+
+/// Asks for a namespace to be deleted. On a thread of its own, as the test's may be ending.
+fn delete(kubeconfig: &Path, name: &str) -> Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let namespaces: Api<Resource> = Api::all(access::client(kubeconfig).await?);
+        Ok(namespaces.delete(name, &DeleteParams::background()).await.map(drop)?)
+    })
 }

@@ -65,17 +65,13 @@ impl FlinkOperator {
     /// Fetches what is missing, makes its kinds known, and starts it.
     pub async fn start(cluster: &Cluster, namespace: &Namespace) -> Result<Self> {
         let fetched = tokio::task::spawn_blocking(fetch).await??;
-        let definitions = fetched.join("crd");
-        let definitions = definitions.to_str().context("a path that is text")?;
-        cluster.kubectl(&["apply", "--server-side", "-f", definitions]).await?;
-        for plural in ["flinkdeployments", "flinksessionjobs"] {
-            let name = format!("crd/{plural}.flink.apache.org");
-            // Of one that has no conditions yet, kubectl does not wait for any.
-            until(&name, PATIENCE, async || {
-                cluster.kubectl(&["wait", "--for=condition=Established", "--timeout=30s", &name]).await
-            })
-            .await?;
+        let mut definitions = String::new();
+        for file in fs::read_dir(fetched.join("crd"))? {
+            definitions = format!("{definitions}---\n{}\n", fs::read_to_string(file?.path())?);
         }
+        cluster
+            .knows(&definitions, &["flinkdeployments.flink.apache.org", "flinksessionjobs.flink.apache.org"])
+            .await?;
         namespace.apply(RIGHTS).await?;
 
         let folder = tempfile::Builder::new().prefix("operator-").tempdir()?;
