@@ -3,8 +3,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::model::Stage;
+use crate::model::{JobId, Observation, RescaleEnd, Stage, Timestamp, VertexId};
+use crate::policy::Policy;
+use crate::policy::testing::Job;
+use crate::record::State;
 
+pub(super) mod api;
+pub(super) mod cut;
 pub(super) mod dice;
 pub(super) mod run;
 
@@ -15,6 +20,29 @@ pub(super) fn seeds(usual: u64) -> Range<u64> {
     match named("SEED") {
         Some(seed) => seed..seed + 1,
         None => 0..named("SCHEDULES").unwrap_or(usual),
+    }
+}
+
+/// As the daemon does when a job is not stopped and run again any more: a look at the run of it, if there is one. How the rescale is
+/// recorded.
+pub(super) fn conclude(
+    state: &mut State,
+    running: Option<(JobId, BTreeMap<VertexId, u32>)>,
+    now: Timestamp,
+) -> Result<Option<RescaleEnd>, String> {
+    if let Some(outcome) = state.resubmission_outcome() {
+        state.end(&outcome, now);
+    } else if let Some((id, sizes)) = running {
+        let of: Vec<_> = sizes.values().map(|&size| (u64::from(size), 0.001)).collect();
+        let mut snapshot = Job::chain(&of).snapshot;
+        (snapshot.job, snapshot.at, snapshot.flink_now) = (id, now, now);
+        state.cycle(&Observation::Seen(snapshot), &Policy::default(), now);
+    }
+    match (&state.ledger.attempt, state.ledger.rescales.len()) {
+        (Some(attempt), 0) if attempt.needs_a_person() => Ok(None),
+        (None, 0) => Ok(None),
+        (None, 1) => Ok(state.ledger.rescales.back().map(|rescale| rescale.end)),
+        (attempt, records) => Err(format!("{records} records, and the attempt is {attempt:?}")),
     }
 }
 
@@ -39,8 +67,15 @@ impl Ends {
     /// None is wrong, and of more than one each end was seen so often: schedules that all end alike would show nothing.
     pub(super) fn are_as_they_should(&self, times: u32) {
         let Self { played, stages, failed } = self;
-        let first = failed.iter().min_by_key(|why| why.len());
-        assert!(failed.is_empty(), "{} of them fail, such as\n{}", failed.len(), first.expect("one"));
+        let shortest = failed.iter().min_by_key(|why| why.len());
+        let all: Vec<_> = failed.iter().filter_map(|why| why.lines().next()).take(20).collect();
+        assert!(
+            failed.is_empty(),
+            "{} of them fail, such as\n{}\n\n{}",
+            failed.len(),
+            all.join("\n"),
+            shortest.expect("one")
+        );
         let seen: Vec<_> = stages.keys().map(String::as_str).collect();
         let all = ["Done", "Failed", "NotStopped", "RolledBack", "Superseded"];
         assert!(*played == 1 || seen == all && stages.values().all(|&seen| seen >= times), "{stages:?}");

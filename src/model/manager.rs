@@ -139,6 +139,22 @@ impl Manager {
         run_again(&seen.command, &seen.args, RunAgain { id: run.id, savepoint, sizes: run.sizes })
     }
 
+    /// What somebody else has done to it, where nothing of ours was written yet.
+    pub fn changed_since(&self, seen: &ManagerSeen) -> Option<String> {
+        let others = |what: &str| Some(format!("somebody else has {what} {}", self.shown()));
+        // Who has scaled it down means it so.
+        if let Some(hindrance) = seen.hindrance.as_ref().filter(|_| !seen.is_going) {
+            return Some(hindrance.clone());
+        }
+        match () {
+            () if seen.uid != self.uid => others("deleted and created"),
+            () if seen.is_going => others("deleted"),
+            () if seen.rest != self.rest => others("changed"),
+            () if seen.args_digest != self.args => others("changed the arguments of"),
+            () => None,
+        }
+    }
+
     /// What the object is by now, where `wanted` is to run from the savepoint, and `other` is the other one of the two runs that there
     /// may be.
     pub fn compare(

@@ -350,6 +350,11 @@ impl<P> Session<P> {
         self.savepoints.keys().map(String::as_str)
     }
 
+    /// What a savepoint keeps.
+    pub(crate) fn kept(&self, path: &str) -> Option<&P> {
+        self.savepoints.get(path)
+    }
+
     pub(crate) fn has_jar(&self) -> bool {
         self.jar.is_some()
     }

@@ -9,15 +9,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State as Shared};
-use axum::http::{Response, StatusCode};
-use axum::response::IntoResponse as _;
 use kube::Client;
+use serde_json::json;
 
-use super::server::{Goes, Reply, Server, sizes};
+use super::server::{Goes, Server, sizes};
 use super::step;
+use crate::act::played::api::{self, Reply};
 use crate::act::played::dice::Dice;
 use crate::act::played::run::NAME;
 use crate::act::played::{Ends, seeds};
@@ -71,29 +68,24 @@ fn named() -> OperatorRef {
 
 /// The server behind a real client.
 fn client(server: &Arc<Mutex<Server>>) -> Client {
-    async fn answer(Shared(server): Shared<Arc<Mutex<Server>>>, request: Request) -> Response<Body> {
-        let (parts, body) = request.into_parts();
-        if parts.uri.path() == "/apis/example.org/v1" {
-            let resource = serde_json::json!({
-                "name": "streamings", "singularName": "streaming", "namespaced": true, "kind": "Streaming",
-                "verbs": ["get", "patch"],
-            });
-            let kinds = serde_json::json!({
-                "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "example.org/v1", "resources": [resource],
-            });
-            return axum::Json(kinds).into_response();
-        }
-        let body = to_bytes(body, 1 << 20).await.expect("a body");
-        let reply = server.lock().expect("nobody has panicked").ask(parts.method.as_str(), &body);
-        match reply {
-            Reply::Status(status, body) => {
-                (StatusCode::from_u16(status).expect("a status"), axum::Json(body)).into_response()
+    let server = Arc::clone(server);
+    api::client(
+        "streams",
+        Arc::new(move |asked| {
+            if asked.path == "/apis/example.org/v1" {
+                let resource = json!({
+                    "name": "streamings", "singularName": "streaming", "namespaced": true, "kind": "Streaming",
+                    "verbs": ["get", "patch"],
+                });
+                let kinds = json!({
+                    "kind": "APIResourceList", "apiVersion": "v1", "groupVersion": "example.org/v1",
+                    "resources": [resource],
+                });
+                return Reply::Status(200, kinds);
             }
-            Reply::Nothing => StatusCode::GATEWAY_TIMEOUT.into_response(),
-            Reply::Never => std::future::pending().await,
-        }
-    }
-    Client::new(Router::new().fallback(answer).with_state(Arc::clone(server)), "streams")
+            server.lock().expect("nobody has panicked").ask(&asked.method, &asked.body)
+        }),
+    )
 }
 
 fn clamped(sizes: &BTreeMap<VertexId, u32>) -> BTreeMap<VertexId, Parallelism> {
@@ -172,7 +164,7 @@ impl Play {
         let takes = self.dice.one_of(&[500, 5_000, 90_000, 600_000]);
         self.server(|server| {
             server.note(&format!("cut off {where_}"));
-            server.forget_the_crash();
+            server.cut.forget();
             server.advance(takes);
         });
         // Nobody crashes for ever.
@@ -190,7 +182,7 @@ impl Play {
         let (attempt, upgrade) = (attempt.clone(), upgrade.clone());
         if self.is_cut_off() {
             let (nth, worked_on) = (1 + self.dice.below(3), self.dice.percent(50));
-            self.server(|server| server.cut_off_in(nth, worked_on));
+            self.server(|server| server.cut.off_in(nth, worked_on));
         }
         let sighting = {
             let doing = step(&self.target, &self.flink, &attempt, &upgrade, Some(NAME), now);
@@ -212,7 +204,7 @@ impl Play {
             self.restart("while asking");
             return true;
         };
-        self.server(Server::forget_the_crash);
+        self.server(|server| server.cut.forget());
         // Of a long wait, a part: nothing comes of looking each second for half an hour.
         self.waited += 1;
         let mut pause = if self.waited > 40 { 20_000 } else { 1_000 };

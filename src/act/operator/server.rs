@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::act::played::api::{Reply, status_of};
+use crate::act::played::cut::{Cut, Heard};
 use crate::act::played::dice::Dice;
 use crate::act::played::run::{NAME, Run};
 use crate::model::{JobId, JobState, VertexId};
@@ -85,15 +87,6 @@ impl Faults {
     }
 }
 
-/// What comes of a request to the API server.
-pub(super) enum Reply {
-    Status(u16, Value),
-    /// The connection is cut, or no answer comes in time.
-    Nothing,
-    /// Nobody is there any more to hear it.
-    Never,
-}
-
 /// The resource.
 #[derive(Clone, Debug)]
 struct Resource {
@@ -155,8 +148,7 @@ pub(super) struct Server {
     pub(super) longest_away: u64,
     pub(super) wrong: Vec<String>,
     pub(super) diary: Vec<String>,
-    crash_at: Option<(u64, bool)>,
-    requests: u64,
+    pub(super) cut: Cut,
 }
 
 /// The sizes of the two vertices of a job of so many workers.
@@ -195,8 +187,7 @@ impl Server {
             longest_away: 0,
             wrong: Vec::new(),
             diary: Vec::new(),
-            crash_at: None,
-            requests: 0,
+            cut: Cut::default(),
         }
     }
 
@@ -322,24 +313,16 @@ impl Server {
         self.changed();
     }
 
-    /// Cuts off whoever asks, at the request that comes so many after this, before or after it is worked on.
-    pub(super) fn cut_off_in(&mut self, nth: u64, worked_on: bool) {
-        self.crash_at = Some((self.requests + nth, worked_on));
-    }
-
-    pub(super) fn forget_the_crash(&mut self) {
-        self.crash_at = None;
-    }
-
     /// What comes of a request to the API server.
     pub(super) fn ask(&mut self, method: &str, body: &[u8]) -> Reply {
-        self.requests += 1;
-        let crash = self.crash_at.filter(|(at, _)| *at == self.requests);
-        if let Some((_, false)) = crash {
-            return Reply::Never;
+        match self.cut.next() {
+            Heard::ToTheEnd => self.reply(method, body, true),
+            Heard::Never => Reply::Never,
+            Heard::Sent => {
+                self.reply(method, body, false);
+                Reply::Never
+            }
         }
-        let reply = self.reply(method, body, crash.is_none());
-        if crash.is_some() { Reply::Never } else { reply }
     }
 
     fn reply(&mut self, method: &str, body: &[u8], may_be_late: bool) -> Reply {
@@ -427,16 +410,4 @@ impl Server {
 
 fn refused(status: u16, what: &str) -> Reply {
     Reply::Status(status, status_of(status, what))
-}
-
-fn status_of(status: u16, what: &str) -> Value {
-    let reason = match status {
-        404 => "NotFound",
-        409 => "Conflict",
-        _ => "Invalid",
-    };
-    json!({
-        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": what, "reason": reason,
-        "code": status,
-    })
 }

@@ -8,8 +8,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
 use super::{Step, is_unknown};
 use crate::model::{
     ByManifest, Event, JobId, JobState, Manager, ManagerIs, ManagerKind, ManagerPod, ManagerSeen,
@@ -18,19 +16,19 @@ use crate::model::{
 use crate::observe::flink::{FlinkError, SavepointOutcome};
 use crate::observe::kubernetes::{Fault, ManagerTarget, Try, of_gone, patch, to_create, with_args};
 
-/// So long a stop is left alone before its result is read while the job runs: what ends within it is never read, and what fails is
-/// seen a little later.
-const LEFT_ALONE: Duration = Duration::from_secs(3);
-
 /// Between two looks at the state of a job that stops.
 const LOOKED_AT_EVERY: Duration = Duration::from_millis(100);
 
-/// Statistics of checkpoints may be 3 s old (`rest.cache.checkpoint-statistics.timeout`); those of a job that has ended do not change
-/// any more. So long after the first answer the savepoint is in them, or will never be.
-const TOLD_WITHIN: Duration = Duration::from_secs(8);
+/// So often it is looked at before the result of the stop is read while the job runs, which takes 3 s: what ends within that is never
+/// read, and what fails is seen a little later.
+const LOOKS: u32 = 30;
 
-/// Between two looks at them.
+/// Between two looks at the statistics of checkpoints.
 const ASKED_EVERY: Duration = Duration::from_millis(300);
+
+/// Those may be 3 s old (`rest.cache.checkpoint-statistics.timeout`); of a job that has ended they do not change any more. After so many
+/// answers, which is 8 s, the savepoint is in them, or will never be.
+const ANSWERS: u32 = 27;
 
 /// A job that its JobManager has begun anew while nobody looked, and that has run for longer, is not replaced by one that goes back to
 /// the savepoint.
@@ -217,10 +215,20 @@ impl<'a> Application<'a> {
             {
                 return Ok(Event::Stop(failed, state));
             }
-            let end = Instant::now() + LEFT_ALONE;
-            while state.is_some_and(|state| !state.is_terminal()) && Instant::now() < end {
-                sleep(LOOKED_AT_EVERY).await;
-                state = step.state(job).await?;
+            for _ in 0..LOOKS {
+                if state.is_none_or(JobState::is_terminal) {
+                    break;
+                }
+                step.client.pause(LOOKED_AT_EVERY).await;
+                state = match step.state(job).await {
+                    // An answer that is lost took longer than all the looks: another one, or no stop would ever be seen to have failed
+                    // where one in ten is.
+                    Err(error) if is_away(&error) => {
+                        state = step.state(job).await?;
+                        break;
+                    }
+                    state => state?,
+                };
             }
         }
         match state {
@@ -228,8 +236,14 @@ impl<'a> Application<'a> {
             Some(JobState::Finished) => {
                 self.savepoint(manager).await.map(|stop| Event::Stop(stop, Some(JobState::Finished)))
             }
-            Some(state) if state.is_terminal() => Ok(Event::Stop(Stop::Forgotten(None), Some(state))),
-            state => Ok(Event::Stop(self.result().await?, state)),
+            Some(JobState::Canceled) => Ok(Event::Stop(Stop::Forgotten(None), Some(JobState::Canceled))),
+            // One that has failed may have done so after its savepoint, and only the result tells where that is.
+            state => Ok(match (self.result().await?, state) {
+                (Stop::Failed(why, None), Some(JobState::Failed)) => Event::Changed(format!(
+                    "the job has failed with its stop, and its JobManager is started again and runs it anew: {why}"
+                )),
+                (told, state) => Event::Stop(told, state),
+            }),
         }
     }
 
@@ -250,15 +264,13 @@ impl<'a> Application<'a> {
     /// The savepoint of a job that has finished.
     async fn savepoint(&self, manager: &Manager) -> Result<Stop, Objection> {
         let (step, job) = (self.step, self.step.attempt.job);
-        let mut told = None;
-        while told.is_none_or(|told: Instant| told.elapsed() < TOLD_WITHIN) {
+        for _ in 0..ANSWERS {
             let checkpoints = step.client.checkpoints(job, step.until()).await?;
-            told.get_or_insert_with(Instant::now);
             let last = checkpoints.last_savepoint(step.resubmission.since());
             if let Some(last) = last.filter(|last| manager.savepoint_before.as_ref() != Some(last)) {
                 return Ok(Stop::Saved(last));
             }
-            sleep(ASKED_EVERY).await;
+            step.client.pause(ASKED_EVERY).await;
         }
         // Better to know it, and to be quick, than not to know it.
         Ok(self.result().await?)
@@ -279,14 +291,15 @@ impl<'a> Application<'a> {
     /// The JobManager is not there while its job is to be stopped: nothing is lost by waiting, unless it does not come back.
     async fn away(&self, manager: &Manager, error: FlinkError) -> Result<Event, Objection> {
         match self.target.read().await? {
-            Some((_, Ok(seen))) if seen.uid == manager.uid => match seen.pod {
-                ManagerPod::Ended(_) => Ok(Event::Stop(Stop::Forgotten(None), Some(JobState::Finished))),
-                ManagerPod::Starting | ManagerPod::Up => Err(error.into()),
+            Some((_, Ok(seen))) => match (manager.changed_since(&seen), seen.pod) {
+                (Some(why), _) => Ok(Event::Changed(why)),
+                (None, ManagerPod::Ended(_)) => {
+                    Ok(Event::Stop(Stop::Forgotten(None), Some(JobState::Finished)))
+                }
+                (None, ManagerPod::Starting | ManagerPod::Up) => Err(error.into()),
             },
             Some((_, Err(why))) => Ok(Event::Changed(why)),
-            Some((_, Ok(_))) | None => {
-                Ok(Event::Changed(format!("somebody else has deleted {}", manager.shown())))
-            }
+            None => Ok(Event::Changed(format!("somebody else has deleted {}", manager.shown()))),
         }
     }
 
@@ -344,7 +357,7 @@ impl<'a> Application<'a> {
             Err(why) => return Ok(Event::Changed(why)),
         };
         match found {
-            Some((seen, ManagerIs::AsWanted)) => self.look(&seen, run.id).await,
+            Some((seen, ManagerIs::AsWanted)) => self.look(manager, &seen, run.id).await,
             Some((_, ManagerIs::Going)) => Ok(Event::Run(Run::Absent)),
             Some((seen, _)) => self.change(manager, &seen, run).await,
             None => self.create(manager, run).await,
@@ -399,20 +412,33 @@ impl<'a> Application<'a> {
     }
 
     /// With high availability, whatever runs would come back beside the next run; and up to 2.3 at least, Flink then refuses that.
+    /// Whether any still does: what has ended is begun anew within seconds where the arguments are the same, so its end is waited for.
     async fn cancels_others(&self, id: JobId) -> Result<bool, FlinkError> {
         let step = self.step;
-        let jobs = match step.client.jobs(step.until()).await {
-            Err(error) if is_away(&error) => return Ok(false),
-            jobs => jobs?,
-        };
-        let mut found = false;
-        for job in jobs.iter().filter(|job| !job.state.is_terminal() && job.id != id) {
-            found = true;
-            if job.state != JobState::Cancelling {
-                step.client.cancel(job.id, step.until()).await?;
+        for _ in 0..LOOKS {
+            let jobs = match step.client.jobs(step.until()).await {
+                // That no answer came in time does not say that nothing runs.
+                Err(error) if is_away(&error) && !matches!(error, FlinkError::TimedOut { .. }) => {
+                    return Ok(false);
+                }
+                jobs => jobs?,
+            };
+            let mut is_one = false;
+            for job in jobs {
+                if job.state.is_terminal() || job.id == id {
+                    continue;
+                }
+                is_one = true;
+                if job.state != JobState::Cancelling {
+                    step.client.cancel(job.id, step.until()).await?;
+                }
             }
+            if !is_one {
+                return Ok(false);
+            }
+            step.client.pause(LOOKED_AT_EVERY).await;
         }
-        Ok(found)
+        Ok(true)
     }
 
     async fn create(&self, manager: &Manager, run: WantedRun<'_>) -> Result<Event, Objection> {
@@ -435,7 +461,7 @@ impl<'a> Application<'a> {
     }
 
     /// The run, by the JobManager that is of it.
-    async fn look(&self, seen: &ManagerSeen, id: JobId) -> Result<Event, Objection> {
+    async fn look(&self, manager: &Manager, seen: &ManagerSeen, id: JobId) -> Result<Event, Objection> {
         let target = self.step.resubmission.target;
         match self.step.look_at(id).await {
             Err(error) if is_away(&error) => match &seen.pod {
@@ -444,12 +470,15 @@ impl<'a> Application<'a> {
                 ManagerPod::Up => Err(error.into()),
             },
             Err(error) => Err(error.into()),
-            // With high availability, what was not ended comes back beside it.
+            // With high availability, what was not ended comes back beside it, or in its place.
             Ok(_)
                 if id != target
                     && self.step.state(target).await?.is_some_and(|state| !state.is_terminal()) =>
             {
                 Ok(Event::Late)
+            }
+            Ok(_) if manager.is_highly_available && self.cancels_others(id).await? => {
+                Ok(Event::Run(Run::Absent))
             }
             Ok(run) => Ok(Event::Run(run)),
         }
@@ -520,4 +549,10 @@ pub(super) async fn by_manifest(
 }
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod schedules;
+#[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod world;

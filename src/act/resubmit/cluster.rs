@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::faults::{Faults, Goes, Somebody};
+use crate::act::played::cut::{Cut, Heard};
 use crate::act::played::dice::Dice;
 use crate::act::played::run::{NAME, Run};
 use crate::model::{JobId, JobState, VertexId};
@@ -49,9 +50,8 @@ pub(super) struct Cluster {
     /// What must never happen and did.
     pub(super) wrong: Vec<String>,
     pub(super) diary: Vec<String>,
-    /// When the one who looks after the job is cut off: before or after the request of this number is worked on.
-    pub(super) crash_at: Option<(u64, bool)>,
-    requests: u64,
+    /// When the one who looks after the job is cut off.
+    pub(super) cut: Cut,
 }
 
 impl Cluster {
@@ -81,8 +81,7 @@ impl Cluster {
             has_lost_a_stop: false,
             wrong: Vec::new(),
             diary: Vec::new(),
-            crash_at: None,
-            requests: 0,
+            cut: Cut::default(),
         }
     }
 
@@ -256,24 +255,20 @@ impl Cluster {
         }
     }
 
-    /// Cuts off whoever asks, at the request that comes so many after this, before or after it is worked on.
-    pub(super) fn cut_off_in(&mut self, nth: u64, worked_on: bool) {
-        self.crash_at = Some((self.requests + nth, worked_on));
-    }
-
     pub(super) fn is_away(&self) -> bool {
         self.away_until.is_some()
     }
 
     /// What comes of a request.
     pub(super) fn ask(&mut self, method: &str, path: &str, body: &[u8]) -> Reply {
-        self.requests += 1;
-        let crash = self.crash_at.filter(|(at, _)| *at == self.requests);
-        if let Some((_, false)) = crash {
-            return Reply::Never;
+        match self.cut.next() {
+            Heard::ToTheEnd => self.reply(method, path, body, true),
+            Heard::Never => Reply::Never,
+            Heard::Sent => {
+                self.reply(method, path, body, false);
+                Reply::Never
+            }
         }
-        let reply = self.reply(method, path, body, crash.is_none());
-        if crash.is_some() { Reply::Never } else { reply }
     }
 
     fn reply(&mut self, method: &str, path: &str, body: &[u8], may_be_late: bool) -> Reply {

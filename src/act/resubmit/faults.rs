@@ -48,34 +48,10 @@ pub(super) struct Faults {
 impl Faults {
     /// Of a seed: most things go well in most schedules.
     pub(super) fn draw(dice: &mut Dice) -> Self {
-        use Goes::{RefusedOnce, Well, Wrong};
-        use RunFault::{Fails, FewerSlots, NeverUp, NoSlots, Refused};
         let lost = dice.one_of(&[0, 0, 2, 10, 30]);
         let late = dice.one_of(&[0, 0, 5, 30]);
-        let stop = dice.one_of(&[
-            None,
-            None,
-            None,
-            None,
-            Some(StopFault::Refused),
-            Some(StopFault::CannotWrite),
-            Some(StopFault::TimesOut),
-            Some(StopFault::FailsFinishing),
-            Some(StopFault::FailsForGood),
-        ]);
-        let stop_takes = dice.one_of(&[300, 2_000, 20_000, 400_000]);
-        let new_size = dice.one_of(&[
-            Well,
-            Well,
-            Well,
-            Wrong(Refused),
-            RefusedOnce,
-            Wrong(Fails),
-            Wrong(NoSlots),
-            Wrong(FewerSlots),
-            Wrong(NeverUp),
-        ]);
-        let old_size = dice.one_of(&[Well, Well, Well, Well, RefusedOnce, Wrong(Refused), Wrong(Fails)]);
+        let (stop, stop_takes) = stop(dice);
+        let (new_size, old_size) = sizes(dice);
         let start_takes = dice.one_of(&[500, 3_000, 45_000]);
         let mut somebody = Vec::new();
         while dice.percent(30) {
@@ -97,4 +73,39 @@ impl Faults {
         let skew = dice.one_of(&[0, 0, -90_000, 90_000]);
         Self { lost, late, stop, stop_takes, new_size, old_size, start_takes, somebody, skew }
     }
+}
+
+/// How the stop goes wrong, and how long it takes.
+pub(super) fn stop(dice: &mut Dice) -> (Option<StopFault>, u64) {
+    use StopFault::{CannotWrite, FailsFinishing, FailsForGood, Refused, TimesOut};
+    let wrong = dice.one_of(&[
+        None,
+        None,
+        None,
+        None,
+        Some(Refused),
+        Some(CannotWrite),
+        Some(TimesOut),
+        Some(FailsFinishing),
+        Some(FailsForGood),
+    ]);
+    (wrong, dice.one_of(&[300, 2_000, 20_000, 400_000]))
+}
+
+/// How the runs at the new size and at the old one go.
+pub(super) fn sizes(dice: &mut Dice) -> (Goes, Goes) {
+    use Goes::{RefusedOnce, Well, Wrong};
+    use RunFault::{Fails, FewerSlots, NeverUp, NoSlots, Refused};
+    let new_size = dice.one_of(&[
+        Well,
+        Well,
+        Well,
+        Wrong(Refused),
+        RefusedOnce,
+        Wrong(Fails),
+        Wrong(NoSlots),
+        Wrong(FewerSlots),
+        Wrong(NeverUp),
+    ]);
+    (new_size, dice.one_of(&[Well, Well, Well, Well, RefusedOnce, Wrong(Refused), Wrong(Fails)]))
 }

@@ -15,14 +15,12 @@ use super::faults::Goes;
 use super::{Program, dispose, step};
 use crate::act::played::dice::Dice;
 use crate::act::played::run::NAME;
-use crate::act::played::{Ends, seeds};
+use crate::act::played::{Ends, conclude, seeds};
 use crate::model::{
-    Attempt, Event, JobId, JobState, Observation, Parallelism, RescaleEnd, Resubmission, Stage, Timestamp,
-    VertexId,
+    Attempt, Event, JobId, JobState, Parallelism, RescaleEnd, Resubmission, Stage, Timestamp, VertexId,
 };
 use crate::observe::flink::FlinkClient;
-use crate::policy::testing::Job;
-use crate::policy::{Policy, SavepointSpec};
+use crate::policy::SavepointSpec;
 use crate::record::State;
 use crate::simulate::{RunFault, StopFault};
 
@@ -119,7 +117,7 @@ impl Play {
         self.state = serde_json::from_str(&self.written).expect("it was written");
         self.cluster(|cluster| {
             cluster.diary.push(format!("{:>9.3} cut off {where_}", cluster.now as f64 / 1e3));
-            cluster.crash_at = None;
+            cluster.cut.forget();
             cluster.advance(takes);
         });
         let now = self.now();
@@ -134,7 +132,7 @@ impl Play {
         let (attempt, resubmission) = (attempt.clone(), resubmission.clone());
         if self.is_cut_off() {
             let (nth, worked_on) = (1 + self.dice.below(4), self.dice.percent(50));
-            self.cluster(|cluster| cluster.cut_off_in(nth, worked_on));
+            self.cluster(|cluster| cluster.cut.off_in(nth, worked_on));
         }
         let event = {
             let doing = pin!(step(&self.client, &attempt, &resubmission, &self.program));
@@ -144,7 +142,7 @@ impl Play {
             self.restart("while asking");
             return true;
         };
-        self.cluster(|cluster| cluster.crash_at = None);
+        self.cluster(|cluster| cluster.cut.forget());
         let now = self.now();
         if self.state.resubmit(&event, now) {
             if self.is_cut_off() {
@@ -183,32 +181,6 @@ impl Play {
         self.resubmission().stage()
     }
 
-    /// As the daemon does when nothing is left to be done.
-    fn conclude(&mut self, policy: &Policy) -> Result<Option<RescaleEnd>, String> {
-        let now = self.now();
-        if let Some(outcome) = self.state.resubmission_outcome() {
-            self.state.end(&outcome, now);
-        } else if let Some((id, sizes)) = self.cluster(|cluster| {
-            let run = cluster.alive().find(|run| run.state == JobState::Running);
-            run.map(|run| (run.id, run.sizes.clone()))
-        }) {
-            let of: Vec<_> = sizes.values().map(|&size| (u64::from(size), 0.001)).collect();
-            let mut snapshot = Job::chain(&of).snapshot;
-            (snapshot.job, snapshot.at, snapshot.flink_now) = (id, now, now);
-            self.state.cycle(&Observation::Seen(snapshot), policy, now);
-        }
-        match (&self.state.ledger.attempt, self.state.ledger.rescales.len()) {
-            (Some(attempt), 0)
-                if attempt.resubmission.as_ref().is_some_and(|r| r.stage() == Stage::Failed) =>
-            {
-                Ok(None)
-            }
-            (None, 0) => Ok(None),
-            (None, 1) => Ok(self.state.ledger.rescales.back().map(|rescale| rescale.end)),
-            (attempt, records) => Err(format!("{records} records, and the attempt is {attempt:?}")),
-        }
-    }
-
     /// Old savepoints go when the job runs from a newer one, and never the one that it runs from, or may have to.
     fn tidy_up(&mut self, end: Option<RescaleEnd>, resubmission: &Resubmission) -> Result<(), String> {
         let old = self.state.surplus_savepoints(1);
@@ -242,7 +214,12 @@ impl Play {
             cluster.faults.somebody.clear();
             cluster.advance(120_000);
         });
-        let end = self.conclude(&Policy::default())?;
+        let running = self.cluster(|cluster| {
+            let run = cluster.alive().find(|run| run.state == JobState::Running);
+            run.map(|run| (run.id, run.sizes.clone()))
+        });
+        let now = self.now();
+        let end = conclude(&mut self.state, running, now)?;
         self.tidy_up(end, resubmission)?;
         self.cluster(|cluster| {
             if !cluster.wrong.is_empty() {

@@ -151,6 +151,15 @@ impl FlinkClient {
         self.inner.gate.is_open()
     }
 
+    /// Waits, between two looks at the same.
+    pub(crate) async fn pause(&self, length: Duration) {
+        #[cfg(test)]
+        if let Some(with) = &self.inner.played {
+            return played::pause(with, length).await;
+        }
+        sleep(length).await;
+    }
+
     async fn send(
         &self,
         method: Method,

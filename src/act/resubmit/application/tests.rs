@@ -203,6 +203,49 @@ async fn a_jobmanager_that_was_started_again_is_left_alone() {
 }
 
 #[tokio::test]
+async fn what_somebody_has_switched_off_or_changed_is_not_waited_for() {
+    for kind in [ManagerKind::Deployment, ManagerKind::Job] {
+        let world = World::new(kind, Stage::StopRequested).await;
+        world.flink.set(&format!("GET /jobs/{JOB}/status"), Reply::cut());
+        assert!(matches!(world.step().await, Event::Silence(_)));
+        let mut off = object(kind, &before());
+        (off["spec"]["replicas"], off["spec"]["suspend"]) = (json!(0), json!(true));
+        let mut another = object(kind, &before());
+        another["spec"]["template"]["spec"]["containers"][0]["image"] = json!("another");
+        let other = object(kind, &[before(), vec!["--other".to_owned()]].concat());
+        for theirs in [off, another, other] {
+            world.object_is(&theirs);
+            assert!(matches!(world.step().await, Event::Changed(_)), "{theirs}");
+        }
+        assert_eq!(world.changes().0, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_savepoint_of_a_job_that_failed_after_it_is_not_lost() {
+    let world = World::new(ManagerKind::Deployment, Stage::StopRequested).await;
+    world.job("FAILED", STARTED);
+    let trigger = world.attempt.resubmission.as_ref().expect("it is under way").trigger;
+    let tells = |trace: &str| {
+        let cause = json!({"class": "E", "stack-trace": trace});
+        let told = json!({"status": {"id": "COMPLETED"}, "operation": {"failure-cause": cause}});
+        world.flink.set(&format!("GET /jobs/{JOB}/savepoints/{trigger}"), Reply::ok(told.to_string()));
+    };
+    let after = format!(
+        "E: A savepoint has been created at: {SAVED}, but the corresponding job {JOB} failed during stopping."
+    );
+    tells(&after);
+    let event = world.step().await;
+    let is_there =
+        matches!(&event, Event::Stop(Stop::Failed(_, Some(path)), Some(JobState::Failed)) if path == SAVED);
+    assert!(is_there, "{event:?}");
+    // Without one nothing can be run but what its JobManager runs.
+    tells("CheckpointException: Checkpoint expired before completing.");
+    let event = world.step().await;
+    assert!(matches!(&event, Event::Changed(why) if why.contains("expired")), "{event:?}");
+}
+
+#[tokio::test]
 async fn a_deployment_is_patched_once_and_only_as_it_was() {
     for (stage, wanted) in [(Stage::Submitted, Wanted::New), (Stage::RollingBack, Wanted::Old)] {
         let world = World::new(ManagerKind::Deployment, stage).await;
@@ -323,7 +366,23 @@ async fn a_run_that_does_not_come_up_is_cancelled_only_where_it_would_come_back(
     world.manager().is_highly_available = true;
     let cancel = format!("PATCH /jobs/{JOB}?mode=cancel");
     world.flink.set(&cancel, Reply::Status(202, "{}".to_owned()));
+    let listed = |state: &str| {
+        let job = json!({"jid": JOB, "name": "orders", "state": state, "start-time": STARTED});
+        Reply::ok(json!({"jobs": [job]}).to_string())
+    };
+    let ends = || Reply::Turns(["RUNNING", "CANCELLING", "CANCELED"].map(listed).into());
+    world.flink.set("GET /jobs/overview", ends());
+    let patch = format!("PATCH {DEPLOYMENT}?&fieldManager=tidegate");
+    world.api.set(&patch, Reply::ok(object(ManagerKind::Deployment, &before()).to_string()));
     assert_eq!(world.step().await, absent());
+    // At once, for its JobManager starts it anew as soon as it can.
+    assert_eq!(world.changes().0, [cancel.clone(), patch]);
+    // So is what has come back all the same, beside the next run or in its place.
+    let args = world.args(Wanted::New);
+    world.object(&args);
+    world.flink.set(&format!("GET /jobs/{}/status", job_of(&args)), Reply::ok(r#"{"status":"CREATED"}"#));
+    world.flink.set("GET /jobs/overview", ends());
+    assert!(matches!(world.step().await, Event::Run(Run::Present { state: JobState::Created, .. })));
     assert_eq!(world.changes().0, [cancel]);
 }
 

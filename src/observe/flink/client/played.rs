@@ -1,6 +1,7 @@
 //! In place of a connection, for tests whose time is their own: answers that a model gives, at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Method, StatusCode};
 
@@ -21,8 +22,11 @@ pub(crate) enum Reply {
     Never,
 }
 
-/// What answers: method, path and body in.
+/// What answers: method, path and body in. Told of a pause, too: by the method [`PAUSE`], and its milliseconds in place of a path.
 pub(crate) type Played = Arc<dyn Fn(&str, &str, &[u8]) -> Reply + Send + Sync>;
+
+/// No method of HTTP.
+pub(crate) const PAUSE: &str = "PAUSE";
 
 impl FlinkClient {
     /// A client of something that answers at once.
@@ -32,6 +36,12 @@ impl FlinkClient {
         let mut inner = Arc::into_inner(client.inner).expect("nobody else has it");
         inner.played = Some(with);
         Self { inner: Arc::new(inner) }
+    }
+}
+
+pub(super) async fn pause(with: &Played, length: Duration) {
+    if let Reply::Never = with(PAUSE, &length.as_millis().to_string(), &[]) {
+        std::future::pending::<()>().await;
     }
 }
 
