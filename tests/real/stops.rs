@@ -133,7 +133,8 @@ async fn fewer_slots_than_promised(flink: &mut Flink) -> Result<()> {
 
 #[tokio::test]
 async fn whatever_goes_wrong_with_a_stop_the_job_runs_and_nothing_is_lost() -> Result<()> {
-    let options = options().with("slot.request.timeout", "10000");
+    // What finds too few slots fails, and is not tried for minutes.
+    let options = options().with("slot.request.timeout", "10000").with("restart-strategy.type", "none");
     let mut flink = Flink::start("1.20", options).await?;
     tasks_that_fail_while_finishing(&flink).await.context("tasks that fail while finishing")?;
     fewer_slots_than_promised(&mut flink).await.context("fewer slots than promised")
