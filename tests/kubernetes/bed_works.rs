@@ -98,6 +98,7 @@ async fn a_namespace_goes_with_its_test() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "outages:: rests on it: tests/run soak has it"]
 async fn an_api_server_comes_back_with_what_it_knew() -> Result<()> {
     let mut cluster = Cluster::own()?;
     let url = cluster.url()?;
@@ -115,6 +116,7 @@ async fn an_api_server_comes_back_with_what_it_knew() -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "an API server of its own: tests/run soak has it"]
 async fn a_cluster_ends_with_its_value() -> Result<()> {
     let cluster = Cluster::own()?;
     let folder = cluster.kubeconfig().parent().map(std::path::Path::to_owned);

@@ -230,7 +230,7 @@ async fn cadvisor_says_the_same(
 async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
     let namespace = cluster.namespace_of_ours().await?;
-    let flink = namespace.flink(Options { taskmanagers: 3, cpu: "100m", ..Options::default() }).await?;
+    let flink = namespace.flink(Options { taskmanagers: 3, cpu: "200m", ..Options::default() }).await?;
     let topic = namespace.topic("orders")?;
     let job = Job::chain(&topic).parallelism("parse", 3).cost("parse", "burn:1ms").cost("enrich", "none");
     let job = flink.submit(&job).await?;
@@ -239,8 +239,8 @@ async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() ->
     let nodes = namespace.kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]).await?;
     let monitored = Monitored::start(&namespace, &nodes, 3).await?;
 
-    // 0.3 cores over pods that request 0.1 each: six or seven of them have half of that each.
-    topic.set_rate(300.0)?;
+    // 0.6 cores over pods that request 0.2 each: five or six of them have half of that each. What Java takes by itself is little of that.
+    topic.set_rate(600.0)?;
     let forward = namespace.forward("svc/flink-jobmanager", 8081).await?;
     let folder = tempfile::tempdir()?;
     let journal = folder.path().to_str().context("a path that is text")?;
@@ -307,7 +307,7 @@ async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() ->
     namespace.kubectl(&["delete", "hpa", "flink-taskmanager"]).await?;
     let auto = r#"{"spec":{"mode":"Auto"}}"#;
     namespace.kubectl(&["patch", "fas", "flink", "--type=merge", "-p", auto]).await?;
-    topic.set_rate(300.0)?;
+    topic.set_rate(600.0)?;
     let raised = until("Tidegate to raise the replicas", PATIENCE, async || {
         let replicas = replicas().await?;
         ensure!(replicas > 3, "{:?}", comparison.tidegates()?.last());

@@ -290,17 +290,20 @@ impl<'a> Application<'a> {
 
     /// The JobManager is not there while its job is to be stopped: nothing is lost by waiting, unless it does not come back.
     async fn away(&self, manager: &Manager, error: FlinkError) -> Result<Event, Objection> {
-        match self.target.read().await? {
-            Some((_, Ok(seen))) => match (manager.changed_since(&seen), seen.pod) {
-                (Some(why), _) => Ok(Event::Changed(why)),
-                (None, ManagerPod::Ended(_)) => {
-                    Ok(Event::Stop(Stop::Forgotten(None), Some(JobState::Finished)))
-                }
-                (None, ManagerPod::Starting | ManagerPod::Up) => Err(error.into()),
-            },
-            Some((_, Err(why))) => Ok(Event::Changed(why)),
-            None => Ok(Event::Changed(format!("somebody else has deleted {}", manager.shown()))),
+        match self.pod(manager).await? {
+            Err(why) => Ok(Event::Changed(why)),
+            Ok(ManagerPod::Ended(_)) => Ok(Event::Stop(Stop::Forgotten(None), Some(JobState::Finished))),
+            Ok(ManagerPod::Starting | ManagerPod::Up) => Err(error.into()),
         }
+    }
+
+    /// How the JobManager's pod is, or what somebody else has done to its object, of which nothing of ours was written yet.
+    async fn pod(&self, manager: &Manager) -> Result<Result<ManagerPod, String>, Fault> {
+        Ok(match self.target.read().await? {
+            Some((_, Ok(seen))) => manager.changed_since(&seen).map_or(Ok(seen.pod), Err),
+            Some((_, Err(why))) => Err(why),
+            None => Err(format!("somebody else has deleted {}", manager.shown())),
+        })
     }
 
     /// Whether the run that was stopped has ended; a JobManager that is gone, or knows it no longer, does not run it.
@@ -310,6 +313,11 @@ impl<'a> Application<'a> {
         let may_run_on = step.resubmission.detail.is_some();
         let state = match step.state(job).await {
             Err(error) if is_away(&error) && !may_run_on => None,
+            Err(error) if is_away(&error) => match self.pod(manager).await? {
+                Err(why) => return Ok(Event::Changed(why)),
+                Ok(ManagerPod::Ended(_)) => None,
+                Ok(ManagerPod::Starting | ManagerPod::Up) => return Err(error.into()),
+            },
             state => state?,
         };
         let is_alive = state.is_some_and(|state| !state.is_terminal());

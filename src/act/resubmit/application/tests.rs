@@ -204,10 +204,16 @@ async fn a_jobmanager_that_was_started_again_is_left_alone() {
 
 #[tokio::test]
 async fn what_somebody_has_switched_off_or_changed_is_not_waited_for() {
-    for kind in [ManagerKind::Deployment, ManagerKind::Job] {
-        let world = World::new(kind, Stage::StopRequested).await;
+    let stages = [Stage::StopRequested, Stage::SavepointDone];
+    for (kind, stage) in [ManagerKind::Deployment, ManagerKind::Job]
+        .into_iter()
+        .flat_map(|kind| stages.map(|stage| (kind, stage)))
+    {
+        let mut world = World::new(kind, stage).await;
+        // After a savepoint whose stop has failed, Flink may start the job again.
+        world.resubmission().detail = Some("the job has failed with its stop".to_owned());
         world.flink.set(&format!("GET /jobs/{JOB}/status"), Reply::cut());
-        assert!(matches!(world.step().await, Event::Silence(_)));
+        assert!(matches!(world.step().await, Event::Silence(_)), "{kind:?} {stage:?}");
         let mut off = object(kind, &before());
         (off["spec"]["replicas"], off["spec"]["suspend"]) = (json!(0), json!(true));
         let mut another = object(kind, &before());
@@ -215,7 +221,7 @@ async fn what_somebody_has_switched_off_or_changed_is_not_waited_for() {
         let other = object(kind, &[before(), vec!["--other".to_owned()]].concat());
         for theirs in [off, another, other] {
             world.object_is(&theirs);
-            assert!(matches!(world.step().await, Event::Changed(_)), "{theirs}");
+            assert!(matches!(world.step().await, Event::Changed(_)), "{stage:?}: {theirs}");
         }
         assert_eq!(world.changes().0, [""; 0]);
     }

@@ -76,8 +76,8 @@ pub(super) struct Happened {
     pub(super) lost_a_stop: bool,
     pub(super) longest_away: u64,
     pub(super) forbidden: bool,
-    /// The object was changed while no JobManager was there to tell what it would leave behind, or before it had come to its job: with high availability that comes back
-    /// beside the next run, for as long as nobody looks.
+    /// The object was changed while no JobManager was there to tell what it would leave behind, or before it had come to its job: with
+    /// high availability that comes back beside the next run, which is seen when that one answers. Until it has begun.
     pub(super) blind: bool,
 }
 
@@ -91,6 +91,8 @@ pub(super) struct World {
     counted: u64,
     pub(super) ours: Ours,
     pub(super) object: Option<Object>,
+    /// The arguments and the image that were there at the last look before anything was done.
+    as_planned: (Vec<String>, String),
     pod: Option<Pod>,
     process: Option<Process>,
     /// With high availability: the jobs that a JobManager left that has gone.
@@ -126,6 +128,7 @@ impl World {
             due: BTreeMap::new(),
             counted: 0,
             object: None,
+            as_planned: (Vec::new(), "first".to_owned()),
             pod: None,
             process: None,
             store: Vec::new(),

@@ -129,7 +129,8 @@ impl World {
             self.process_is_gone();
             return self.container_ends(false, 0);
         };
-        if !others.is_empty() && !self.happened.disturbed && !self.happened.blind {
+        let was_blind = self.written.contains(&id) && std::mem::take(&mut self.happened.blind);
+        if !others.is_empty() && !self.happened.disturbed && !was_blind {
             self.wrong.push(format!("{id} is run beside {others:?}, at {}", self.now));
         }
         if ![self.ours.target, self.ours.fallback].contains(&id) {

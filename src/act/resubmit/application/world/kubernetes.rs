@@ -81,6 +81,7 @@ impl World {
     /// As it is when a schedule begins.
     pub(super) fn begin(&mut self) {
         let args = self.first_args();
+        self.as_planned.0.clone_from(&args);
         self.create(args.clone());
         let number = self.number();
         self.pod = Some(Pod {
@@ -300,7 +301,9 @@ impl World {
             if body["preconditions"]["uid"].as_str() != Some(&*format!("u{}", object.uid)) {
                 return refused(409, "the uid is another");
             }
-            if !is_tried {
+            if is_tried {
+                self.as_planned = (object.args.clone(), object.image.clone());
+            } else {
                 self.happened.blind |= self.is_blind();
                 self.judge_deletion(&object);
                 self.delete();
@@ -310,7 +313,9 @@ impl World {
         if body["metadata"]["resourceVersion"].as_str() != Some(&*object.version.to_string()) {
             return refused(409, "the object has been modified");
         }
-        if !is_tried {
+        if is_tried {
+            self.as_planned = (object.args.clone(), object.image.clone());
+        } else {
             let args = args(&body);
             self.judge_write(Some(&object), &args, is_late);
             if let Some(object) = &mut self.object {
@@ -321,9 +326,12 @@ impl World {
         (200, self.shown(&object))
     }
 
-    fn is_known(&self, args: &[String]) -> bool {
+    /// Whether nobody but us has changed it since it was looked at.
+    fn is_known(&self, object: &Object) -> bool {
         let ours = [self.ours.target, self.ours.fallback];
-        args == self.first_args() || says(args).id.is_some_and(|id| ours.contains(&id))
+        let (args, image) = &self.as_planned;
+        let is_ours = says(&object.args).id.is_some_and(|id| ours.contains(&id));
+        object.image == *image && !object.is_off && (object.args == *args || is_ours)
     }
 
     /// What may be written: a run of ours from a savepoint that there is, where nobody else has changed anything, and once.
@@ -334,7 +342,7 @@ impl World {
             || (id == Some(ours.fallback) && sizes.as_ref() == Some(&ours.from));
         let is_there = self.session.savepoints().any(|known| Some(known) == savepoint.as_deref());
         let is_after_the_other = self.written.contains(&ours.fallback) && id == Some(ours.target);
-        let is_known = before.is_none_or(|object| self.is_known(&object.args));
+        let is_known = before.is_none_or(|object| self.is_known(object));
         let mut wrong = |what: &str| {
             let before = before.map(|object| (&object.args, &object.image, object.is_off));
             self.wrong.push(format!("{what}, at {}: {args:?} in the place of {before:?}", self.now));
@@ -346,7 +354,7 @@ impl World {
             wrong("there is no such savepoint");
         }
         if let Some(before) = before {
-            if before.image != "first" || before.is_off || !is_known {
+            if !is_known {
                 wrong("somebody else has changed it");
             }
             if before.args == args {
@@ -361,7 +369,7 @@ impl World {
     }
 
     fn judge_deletion(&mut self, object: &Object) {
-        if object.image != "first" || object.is_off || !self.is_known(&object.args) {
+        if !self.is_known(object) {
             self.wrong.push(format!("somebody else's is deleted, at {}: {object:?}", self.now));
         }
     }
