@@ -1,5 +1,6 @@
 //! Jobs that cannot be rescaled in place: stopped with a savepoint, and run again at another size.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -49,6 +50,18 @@ pub async fn runs_again(flink: &Flink, before: &str, sizes: &[(&str, u64)]) -> R
     .await
 }
 
+/// Waits until one job runs that is none of these, with so many subtasks of `parse`, and says which.
+async fn runs_with(flink: &Flink, before: &str, parse: RangeInclusive<u64>) -> Result<String> {
+    until("the job to run again", PATIENCE * 3, async || {
+        let (job, _) = only_job(flink).await?;
+        let size = flink.client().vertices(&job).await?.get("parse").context("parse")?.parallelism;
+        ensure!(job != before && parse.contains(&size), "{job} with {size}");
+        ensure!(flink.client().state(&job).await? == "RUNNING", "{job}");
+        Ok(job)
+    })
+    .await
+}
+
 /// Nothing was read twice and nothing left out: what is still to be read comes to nothing.
 async fn works_off(topic: &Topic, within: Duration) -> Result<()> {
     until("no backlog", within, async || {
@@ -71,21 +84,18 @@ async fn a_job_is_stopped_and_run_again_vertex_by_vertex_though_its_daemon_is_ki
     daemon.cycles_with("Unchanged", 2, PATIENCE).await?;
 
     topic.set_rate(1500.0)?;
-    let asked = daemon.asks(1, PATIENCE).await?;
+    daemon.asks(1, PATIENCE).await?;
     daemon.crash_and_restart()?;
-    let (parse, enrich) =
-        (size(&asked, "parse").context("parse")?, size(&asked, "enrich").context("enrich")?);
-    let second = runs_again(&flink, &first, &[("parse", parse), ("enrich", enrich)]).await?;
-    works_off(&topic, PATIENCE).await?;
+    let second = runs_with(&flink, &first, 6..=16).await.with_context(|| daemon.log())?;
+    let sizes = flink.client().vertices(&second).await?;
+    ensure!(sizes["enrich"].parallelism < sizes["parse"].parallelism, "all of one size: {sizes:?}");
+    works_off(&topic, PATIENCE * 3).await?;
     daemon.cycles_with("Unchanged", 2, PATIENCE).await?;
 
     topic.set_rate(300.0)?;
-    let asked = daemon.asks(2, PATIENCE * 2).await?;
-    let parse = size(&asked, "parse").context("parse")?;
-    let third = runs_again(&flink, &second, &[("parse", parse)]).await?;
-    works_off(&topic, PATIENCE).await?;
-    ensure!(only_job(&flink).await? == (third, 2), "one runs, and two have ended");
-    ensure!(daemon.asked()?.len() == 2, "{:?}", daemon.asked()?);
+    let third = runs_with(&flink, &second, 1..=3).await.with_context(|| daemon.log())?;
+    works_off(&topic, PATIENCE * 3).await?;
+    ensure!(only_job(&flink).await? == (third, daemon.asked()?.len()), "{:?}", daemon.asked()?);
     until("the first savepoint to be disposed of", PATIENCE, async || {
         let said = daemon.log();
         ensure!(said.contains("an old savepoint is disposed of"), "{said}");
@@ -153,15 +163,9 @@ async fn nothing_is_lost_in_ten_rescales(version: &str) -> Result<()> {
             ledger.end(Trouble::Slow)?;
             flink.restart_jobmanager().await?;
         }
-        last = until("the job to run again", PATIENCE * 3, async || {
-            let (job, _) = only_job(&flink).await?;
-            let size = flink.client().vertices(&job).await?.get("parse").context("parse")?.parallelism;
-            ensure!(job != last && sizes.contains(&size), "{job} with {size}; {}", daemon.last_cycles(2));
-            ensure!(flink.client().state(&job).await? == "RUNNING", "{job}");
-            Ok(job)
-        })
-        .await
-        .with_context(|| format!("rescale {nth}: {}", daemon.log()))?;
+        last = runs_with(&flink, &last, sizes)
+            .await
+            .with_context(|| format!("rescale {nth}: {}", daemon.log()))?;
         works_off(&topic, PATIENCE * 5).await.with_context(|| format!("rescale {nth}: {}", daemon.log()))?;
         println!("{version}: rescale {nth} took {:?}", begun.elapsed());
     }

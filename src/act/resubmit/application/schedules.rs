@@ -248,7 +248,7 @@ impl Play {
                     resubmission.detail
                 ))
             };
-            if alive.len() > 1 {
+            if alive.len() > 1 && !happened.doubled_by_others {
                 return says("more than one copy runs");
             }
             if is_calm && (stage != Stage::Done || happened.anew) {

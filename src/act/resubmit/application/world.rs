@@ -76,6 +76,8 @@ pub(super) struct Happened {
     pub(super) lost_a_stop: bool,
     pub(super) longest_away: u64,
     pub(super) forbidden: bool,
+    /// With high availability, a run by somebody's arguments has begun beside what was left of another.
+    pub(super) doubled_by_others: bool,
     /// The object was changed while no JobManager was there to tell what it would leave behind, or before it had come to its job: with
     /// high availability that comes back beside the next run, which is seen when that one answers. Until it has begun.
     pub(super) blind: bool,

@@ -135,6 +135,7 @@ impl World {
         }
         if ![self.ours.target, self.ours.fallback].contains(&id) {
             self.happened.anew = true;
+            self.happened.doubled_by_others |= self.happened.disturbed && !others.is_empty();
         }
         self.note(format!("{id} begins at {work}: {fault:?}"));
         self.begun.push((id, sizes.clone(), savepoint.clone()));
