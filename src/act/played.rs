@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::time::Duration;
 
-use crate::model::{JobId, Observation, RescaleEnd, Stage, Timestamp, VertexId};
+use crate::model::{JobId, Observation, Parallelism, RescaleEnd, Stage, Timestamp, VertexId};
 use crate::policy::Policy;
 use crate::policy::testing::Job;
 use crate::record::State;
@@ -12,6 +13,22 @@ pub(super) mod api;
 pub(super) mod cut;
 pub(super) mod dice;
 pub(super) mod run;
+
+/// When a schedule begins.
+pub(super) const START: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+/// An attempt that is not over by then never will be: half an hour for each of its states, and then some.
+pub(super) const OVER_WITHIN: Duration = Duration::from_hours(6);
+
+/// The sizes of a job of two vertices.
+pub(super) fn sizes(of: [u64; 2]) -> BTreeMap<VertexId, Parallelism> {
+    (0..2).map(VertexId::from_bits).zip(of.map(Parallelism::clamped)).collect()
+}
+
+/// The same as plain numbers.
+pub(super) fn numbers(sizes: &BTreeMap<VertexId, Parallelism>) -> BTreeMap<VertexId, u32> {
+    sizes.iter().map(|(vertex, size)| (*vertex, size.get())).collect()
+}
 
 /// The schedules to be played: so many, unless `SEED` names one alone, or `SCHEDULES` how many.
 #[expect(clippy::disallowed_methods, reason = "who looks into a failure names its seed outside")]

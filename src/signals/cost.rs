@@ -17,9 +17,6 @@ const WATCHED: usize = 16;
 /// is called a change of the load.
 const PRECISE: f64 = 0.05;
 
-/// Flink's task timers are brought up to date this often (`View.UPDATE_INTERVAL_SECONDS`).
-const UPDATED_SECONDS: f64 = 5.0;
-
 /// What a record costs, and what that rests on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cost {
@@ -60,8 +57,8 @@ pub(super) fn cost(
     let estimate = |sums: &Tally, seconds: f64| {
         let hidden = hidden(watched.longest_wait, sums.weight(), parallelism);
         let time = sums.estimate(ratio_variance)?.widened(hidden);
-        // A wait that an update falls into is counted twice as far as it had lasted by then.
-        let missing = hidden * seconds / UPDATED_SECONDS;
+        // A wait that an update of the timers falls into is counted twice as far as it had lasted by then.
+        let missing = hidden * seconds / HIDDEN_SECONDS;
         Some(if counts_waits_twice { time.raised(missing) } else { time })
     };
     let is_precise = |sums: &Tally, seconds: f64| {

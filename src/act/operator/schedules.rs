@@ -17,7 +17,7 @@ use super::step;
 use crate::act::played::api::{self, Reply};
 use crate::act::played::dice::Dice;
 use crate::act::played::run::NAME;
-use crate::act::played::{Ends, seeds};
+use crate::act::played::{Ends, OVER_WITHIN, START, seeds};
 use crate::model::{
     Attempt, JobId, JobState, Observation, OperatorChange, OperatorFields, Parallelism, RescaleEnd, Sighting,
     Stage, Timestamp, Upgrade, VertexId,
@@ -29,11 +29,7 @@ use crate::policy::testing::Job;
 use crate::policy::{OperatorPaths, OperatorRef, Policy, Span};
 use crate::record::State;
 
-const START: Timestamp = Timestamp::from_millis(1_000_000_000);
 const JOB: JobId = JobId::from_bits(7);
-
-/// An attempt that is not over by then never will be.
-const OVER_WITHIN: Duration = Duration::from_hours(6);
 
 /// Seconds, as each request goes through a real client.
 const SCHEDULES: u64 = 200;

@@ -4,7 +4,6 @@
 //! What is driven is what the daemon runs: the steps of this module, the states of the model, and a state that goes through its
 //! written form whenever the process is cut off. Time is the cluster's own. A seed that fails is printed; `SEED=n` plays it alone.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -15,31 +14,17 @@ use super::faults::Goes;
 use super::{Program, dispose, step};
 use crate::act::played::dice::Dice;
 use crate::act::played::run::NAME;
-use crate::act::played::{Ends, conclude, seeds};
-use crate::model::{
-    Attempt, Event, JobId, JobState, Parallelism, RescaleEnd, Resubmission, Stage, Timestamp, VertexId,
-};
+use crate::act::played::{Ends, OVER_WITHIN, START, conclude, numbers, seeds, sizes};
+use crate::model::{Attempt, Event, JobId, JobState, RescaleEnd, Resubmission, Stage, Timestamp};
 use crate::observe::flink::FlinkClient;
 use crate::policy::SavepointSpec;
 use crate::record::State;
 use crate::simulate::{RunFault, StopFault};
 
-const START: Timestamp = Timestamp::from_millis(1_000_000_000);
 const OLD: JobId = JobId::from_bits(7);
 
 /// Of earlier rescales.
 const OLD_SAVEPOINTS: [&str; 2] = ["file:/s/savepoint-1", "file:/s/savepoint-2"];
-
-/// An attempt that is not over by then never will be: half an hour for each of its states, and then some.
-const OVER_WITHIN: Duration = Duration::from_hours(6);
-
-fn sizes(of: [u64; 2]) -> BTreeMap<VertexId, Parallelism> {
-    (0..2).map(VertexId::from_bits).zip(of.map(Parallelism::clamped)).collect()
-}
-
-fn numbers(sizes: &BTreeMap<VertexId, Parallelism>) -> BTreeMap<VertexId, u32> {
-    sizes.iter().map(|(vertex, size)| (*vertex, size.get())).collect()
-}
 
 /// A process that sees an attempt through, and the cluster.
 struct Play {

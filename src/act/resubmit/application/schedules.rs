@@ -4,7 +4,6 @@
 //! What is driven is what the daemon runs: the steps of this module, with a real client of the API server, and a state that goes
 //! through its written form whenever the process is cut off. Time is the world's own. A seed that fails is printed; `SEED=n` plays it alone.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,31 +12,16 @@ use super::super::{Program, rerun, step};
 use super::world::{OLD, Ours, World};
 use crate::act::played::dice::Dice;
 use crate::act::played::run::NAME;
-use crate::act::played::{Ends, api, conclude, seeds};
-use crate::model::{
-    Attempt, Event, JobId, JobState, Parallelism, RescaleEnd, Resubmission, Stage, Timestamp, VertexId,
-};
+use crate::act::played::{Ends, OVER_WITHIN, START, api, conclude, numbers, seeds, sizes};
+use crate::model::{Attempt, Event, JobId, JobState, RescaleEnd, Resubmission, Stage, Timestamp};
 use crate::observe::flink::{FlinkClient, played};
 use crate::observe::kubernetes::ManagerTarget;
 use crate::policy::{JobManagerRef, SavepointSpec};
 use crate::record::State;
 use crate::simulate::{RunFault, StopFault};
 
-const START: Timestamp = Timestamp::from_millis(1_000_000_000);
-
-/// An attempt that is not over by then never will be: half an hour for each of its states, and then some.
-const OVER_WITHIN: Duration = Duration::from_hours(6);
-
 /// Seconds, as each request goes through a real client.
 const SCHEDULES: u64 = 120;
-
-fn sizes(of: [u64; 2]) -> BTreeMap<VertexId, Parallelism> {
-    (0..2).map(VertexId::from_bits).zip(of.map(Parallelism::clamped)).collect()
-}
-
-fn numbers(sizes: &BTreeMap<VertexId, Parallelism>) -> BTreeMap<VertexId, u32> {
-    sizes.iter().map(|(vertex, size)| (*vertex, size.get())).collect()
-}
 
 /// A process that sees an attempt through, and the world.
 struct Play {
