@@ -123,14 +123,19 @@ async fn a_prometheus_that_is_gone_or_slow_or_empty_scales_nothing_down() -> Res
     // Gone, and with a load for which much less would do, beyond the window of shrinking.
     proxy.set(Fault::Refuse).await?;
     topic.set_rate(100.0)?;
+    until("the rule that is silent to hold", PATIENCE, async || {
+        let cycles = daemon.cycles()?;
+        let holds = cycles.last().map(|cycle| cycle["decision"]["holds"].to_string()).unwrap_or_default();
+        ensure!(holds.contains("RuleSilent"), "{holds}");
+        Ok(())
+    })
+    .await?;
     let cycles = says(&daemon, "Silent", 8, PATIENCE).await?;
     ensure!(
         cycles.iter().all(|cycle| said(cycle).1.contains("connection refused")),
         "{}",
         daemon.last_cycles(1)
     );
-    let holds = cycles.last().map(|cycle| cycle["decision"]["holds"].to_string()).unwrap_or_default();
-    ensure!(holds.contains("RuleSilent"), "{holds}");
     ensure!(daemon.asked()?.len() == before, "scaled down: {:?}", daemon.asked()?);
     let refused = daemon.log().matches("no numbers from Prometheus").count();
     ensure!(refused == 1, "said {refused} times: {}", daemon.log());
