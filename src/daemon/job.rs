@@ -212,6 +212,9 @@ impl Job {
         let stepped = self.state.ledger.attempt.as_ref().filter(|attempt| attempt.stage().is_some()).cloned();
         let decision = self.state.cycle(observation, &self.policy, at);
         self.poller.want_taskmanagers(decision.wants_taskmanagers());
+        if decision.awaits_slots() {
+            self.poller.refresh_slots();
+        }
         let acting = info_span!("act");
         let Done { begun, outcome, ended } = self.act(&decision, observation).instrument(acting).await;
         Span::current().record("outcome", outcome.kind());

@@ -55,7 +55,8 @@ impl Workload {
                 if let Some(since) = self.trouble.ends() {
                     info!(%since, "the workload is seen again");
                 }
-                // Some are about to come or to go.
+                // Some are about to come or to go. One that has just come is counted before its slots are: where they are
+                // awaited, the decision has them looked at.
                 if snapshot.slots.is_some_and(|slots| slots.taskmanagers != workload.replicas) {
                     poller.refresh_slots();
                 }

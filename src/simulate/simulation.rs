@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::check::{Checked, ScenarioError, check};
 use super::checkpoints::Checkpoints;
@@ -60,6 +61,8 @@ pub struct Simulation {
     /// What the counters said when the vertices stopped, if they had run.
     pub(super) last_words: Option<Vec<Known>>,
     pub(super) taskmanagers: u32,
+    /// Those of them whose slots are not there yet, and until when.
+    slotless: (u32, u64),
     /// The workload that makes them, where there is one.
     pub(super) pods: Option<Pods>,
     /// Whether an observer asks for the registered TaskManagers.
@@ -122,6 +125,7 @@ impl Simulation {
                 .map(|workload| Pods::new(workload, scenario.taskmanagers, scenario.slots_per_taskmanager)),
             with_taskmanagers: false,
             lingering: (0, 0),
+            slotless: (0, 0),
             to_come,
             jobmanager_back: None,
             arrivals: flow.outside.iter().map(|_| Arrivals::new(0)).collect(),
@@ -204,6 +208,13 @@ impl Simulation {
         Ok(())
     }
 
+    /// So many TaskManagers more register now. Flink counts them before their slots, here by so much, as was seen on 2.3.0.
+    pub fn register(&mut self, taskmanagers: u32, slots_after: Duration) {
+        self.taskmanagers = self.taskmanagers.saturating_add(taskmanagers);
+        let slots_after = u64::try_from(slots_after.as_millis()).unwrap_or(u64::MAX);
+        self.slotless = (taskmanagers, self.done.saturating_add(slots_after));
+    }
+
     /// From now on, an observer asks for the registered TaskManagers, or no longer does.
     pub fn look_at_taskmanagers(&mut self, with_taskmanagers: bool) {
         self.with_taskmanagers = with_taskmanagers;
@@ -245,6 +256,10 @@ impl Simulation {
     fn events_due(&mut self) {
         let now = self.done;
         self.faults_due(now);
+        if self.slotless.0 > 0 && now >= self.slotless.1 {
+            self.slotless = (0, 0);
+            self.scheduler.slots_added(now);
+        }
         if let Some(pods) = &mut self.pods
             && pods.advance(now) > 0
         {
@@ -434,7 +449,7 @@ impl Simulation {
     }
 
     pub(super) fn total_slots(&self) -> u32 {
-        self.taskmanagers.saturating_mul(self.scenario.slots_per_taskmanager)
+        self.taskmanagers.saturating_sub(self.slotless.0).saturating_mul(self.scenario.slots_per_taskmanager)
     }
 
     /// Slots that no job holds, nor has just given up.

@@ -142,7 +142,7 @@ fn programs_are_compiled_when_asked_for() -> Result<()> {
 }
 
 #[tokio::test]
-#[ignore = "hpa:: rests on it: tests/run soak has it"]
+#[ignore = "against_hpa:: rests on it: tests/run soak has it"]
 async fn a_patch_of_replicas_brings_a_taskmanager_and_takes_it_again() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
     let namespace = cluster.namespace().await?;

@@ -12,13 +12,13 @@ mod kubernetes;
 #[path = "../testbed/mod.rs"]
 mod testbed;
 
+mod against_hpa;
 mod application;
 mod bed_works;
 mod controller;
 mod crd;
 mod deploy;
 mod doctor;
-mod hpa;
 mod monitored;
 mod operator;
 mod reactive;

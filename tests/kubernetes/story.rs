@@ -166,8 +166,8 @@ impl Seen<'_> {
     }
 
     async fn said(&self) -> String {
-        let arguments = ["logs", "-l", "app.kubernetes.io/name=tidegate", "--tail=100", "--prefix"];
-        self.namespace.kubectl(&arguments).await.unwrap_or_else(|error| format!("{error:#}"))
+        let said = self.namespace.logs("app.kubernetes.io/name=tidegate", "tidegate").await;
+        said.unwrap_or_else(|error| format!("{error:#}"))
     }
 
     /// What Flink says of each TaskManager, by its pod's name: slots, free ones, and subtasks.

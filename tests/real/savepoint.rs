@@ -72,6 +72,21 @@ async fn works_off(topic: &Topic, within: Duration) -> Result<()> {
     .await
 }
 
+/// Waits until in two more cycles nothing is to be done, or nothing that is worth a restart.
+async fn rests(daemon: &Daemon) -> Result<()> {
+    let before = daemon.cycles()?.len();
+    until("two cycles of rest", PATIENCE, async || {
+        let cycles = daemon.cycles()?;
+        let rests = cycles.iter().skip(before).filter(|cycle| {
+            let holds = cycle["decision"]["holds"].to_string();
+            cycle["outcome"]["outcome"] == "Unchanged" || holds.contains("NotWorthIt")
+        });
+        ensure!(rests.count() >= 2, "{}", daemon.last_cycles(2));
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_job_is_stopped_and_run_again_vertex_by_vertex_though_its_daemon_is_killed() -> Result<()> {
     let flink = Flink::start("1.20", options()).await?;
@@ -90,7 +105,7 @@ async fn a_job_is_stopped_and_run_again_vertex_by_vertex_though_its_daemon_is_ki
     let sizes = flink.client().vertices(&second).await?;
     ensure!(sizes["enrich"].parallelism < sizes["parse"].parallelism, "all of one size: {sizes:?}");
     works_off(&topic, PATIENCE * 3).await?;
-    daemon.cycles_with("Unchanged", 2, PATIENCE).await?;
+    rests(&daemon).await?;
 
     topic.set_rate(300.0)?;
     runs_with(&flink, &second, 1..=3).await.with_context(|| daemon.log())?;
@@ -199,7 +214,7 @@ async fn killed_in_each_of(stages: &[&str]) -> Result<()> {
     // Long enough for a restart on a full machine to be worth it.
     let settings = Settings { cooldown: "3s", window: 30, ..settings(&job, "") };
     let mut daemon = Daemon::start(flink.url(), "chain", &settings)?;
-    daemon.cycles_with("Unchanged", 2, PATIENCE).await?;
+    rests(&daemon).await?;
     for (stage, rate) in stages.iter().zip(STEPS.into_iter().cycle()) {
         topic.set_rate(rate)?;
         let said = format!("stage={stage}");
@@ -221,12 +236,13 @@ async fn killed_in_each_of(stages: &[&str]) -> Result<()> {
         .await
         .with_context(|| format!("killed in {stage}: {}", daemon.log()))?;
         works_off(&topic, PATIENCE * 3).await?;
-        daemon.cycles_with("Unchanged", 2, PATIENCE).await?;
+        rests(&daemon).await?;
     }
     daemon.stop()
 }
 
 #[tokio::test]
+#[ignore = "a Job on 2.3 in pods has one size, too: tests/run soak has it"]
 async fn where_vertices_cannot_be_sized_the_job_has_one_size() -> Result<()> {
     let flink = Flink::start("2.3", options()).await?;
     let topic = flink.topic("orders")?;

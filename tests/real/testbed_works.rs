@@ -62,6 +62,7 @@ async fn chain_keeps_its_rates_and_costs(version: &str) -> Result<()> {
 }
 
 #[tokio::test]
+#[ignore = "the steps of load rest on it: tests/run soak has it"]
 async fn diamond_multiplies_joins_and_windows() -> Result<()> {
     let flink = Flink::start("2.3", Options { taskmanagers: 1, ..Options::default() }).await?;
     ensure!(flink.version() == "2.3.0", "{}", flink.version());

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::START;
 use crate::model::{JobId, JobState, VertexId};
 
 /// The job's name, under which it is found.
@@ -58,6 +59,12 @@ impl Run {
     pub(in crate::act) fn end(&mut self, state: JobState, now: u64) {
         self.rest(now);
         (self.state, self.next) = (state, None);
+    }
+
+    /// It has a savepoint, by Flink's clock, which is off by so much.
+    pub(in crate::act) fn saved(&mut self, now: u64, skew: i64, path: String) {
+        let at = START.as_millis() + i64::try_from(now).unwrap_or(0) + skew;
+        self.savepoint = Some((u64::try_from(at).unwrap_or(0), path));
     }
 
     pub(in crate::act) fn starts(&mut self, at: u64) {

@@ -1,5 +1,5 @@
 //! Replicas before a real API server: rivals who write in between, and quotas. The jobs are simulated, so TaskManagers that
-//! are asked for never come.
+//! are asked for come when a test has them come.
 
 use std::time::Duration;
 
@@ -60,6 +60,21 @@ async fn who_writes_in_between_is_not_overwritten() -> Result<()> {
         let kept = &found["metadata"]["annotations"]["somebody"];
         ensure!(superseded || kept == "else", "{found}");
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn slots_that_come_after_their_taskmanagers_are_not_missed() -> Result<()> {
+    let (namespace, job) = (namespace().await?, Job::on(2, 1).await?);
+    namespace.apply(&workload("Deployment", "taskmanagers")).await?;
+    namespace.apply(&autoscaler(&job, "Deployment", "taskmanagers")).await?;
+    let mut controller = Controller::start(Cluster::shared()?, &namespace)?;
+    controller.says(SCALED).await?;
+    let replicas = u32::try_from(replicas(&namespace, "Deployment", "taskmanagers").await?)?;
+    // For some looks, all that were asked for are there, and hold nothing.
+    job.flink.with(|flink| flink.register(replicas - 2, Duration::from_secs(4)));
+    job.is_asked().await.with_context(|| controller.said().to_owned())?;
+    ensure!(job.flink.with(|flink| flink.slots().total) == replicas, "before its slots are there");
     Ok(())
 }
 

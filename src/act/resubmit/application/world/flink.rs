@@ -238,8 +238,7 @@ impl World {
             let mut run = run.filter(|run| run.state == JobState::Running);
             let (then, path) = self.session.end(trigger, run.as_deref().map(|run| run.work(now)));
             if let (Some(run), Some(path)) = (&mut run, path) {
-                let at = i64::try_from(now).unwrap_or(0) + skew + 1_000_000_000;
-                run.savepoint = Some((u64::try_from(at).unwrap_or(0), path));
+                run.saved(now, skew, path);
                 match then {
                     Then::RunsOn => {}
                     Then::StartsAgain => run.end(JobState::Restarting, now),

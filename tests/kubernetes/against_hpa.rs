@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_mins(5);
 /// which Tidegate reads every 15 s.
 const SAME: Duration = Duration::from_secs(30);
 
+/// Thousandths of a core, less than half of what a pod requests: what waits takes 20 to 60 of them, and what starts hundreds.
+const IDLE: u32 = 80;
+
 /// 3 to 10 at 50 % of the CPU. It goes down at once instead of after five minutes of waiting.
 const HPA: &str = "
 apiVersion: autoscaling/v2
@@ -226,6 +229,22 @@ async fn cadvisor_says_the_same(
     .await
 }
 
+/// Waits until metrics-server has seen TaskManagers that do nothing: while it starts, Java takes more than the load does later, and an
+/// HPA that sees it asks for all that it may have.
+async fn has_started(namespace: &Namespace) -> Result<()> {
+    until("Java to have started", PATIENCE, async || {
+        // It has another measurement every 10 s.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let shown =
+            namespace.kubectl(&["top", "pods", "--no-headers", "-l", "component=taskmanager"]).await?;
+        let cores = shown.lines().filter_map(|line| line.split_whitespace().nth(1)?.strip_suffix('m'));
+        let idle = cores.filter(|cores| cores.parse::<u32>().is_ok_and(|cores| cores <= IDLE));
+        ensure!(idle.count() == 3, "{shown}");
+        Ok(())
+    })
+    .await
+}
+
 #[tokio::test]
 async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() -> Result<()> {
     let Some(cluster) = Cluster::with_pods()? else { return Ok(()) };
@@ -238,9 +257,10 @@ async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() ->
 
     let nodes = namespace.kubectl(&["get", "nodes", "-o", "jsonpath={.items[0].metadata.name}"]).await?;
     let monitored = Monitored::start(&namespace, &nodes, 3).await?;
+    has_started(&namespace).await?;
 
-    // 0.6 cores over pods that request 0.2 each: five or six of them have half of that each. What Java takes by itself is little of that.
-    topic.set_rate(600.0)?;
+    // 0.4 cores, and what Java takes by itself, over pods that request 0.2 each: five or six of them have half of that each.
+    topic.set_rate(400.0)?;
     let forward = namespace.forward("svc/flink-jobmanager", 8081).await?;
     let folder = tempfile::tempdir()?;
     let journal = folder.path().to_str().context("a path that is text")?;
@@ -307,7 +327,7 @@ async fn an_hpa_scales_and_tidegate_wants_the_same_and_then_takes_its_place() ->
     namespace.kubectl(&["delete", "hpa", "flink-taskmanager"]).await?;
     let auto = r#"{"spec":{"mode":"Auto"}}"#;
     namespace.kubectl(&["patch", "fas", "flink", "--type=merge", "-p", auto]).await?;
-    topic.set_rate(600.0)?;
+    topic.set_rate(400.0)?;
     let raised = until("Tidegate to raise the replicas", PATIENCE, async || {
         let replicas = replicas().await?;
         ensure!(replicas > 3, "{:?}", comparison.tidegates()?.last());
