@@ -260,7 +260,8 @@ impl Step<'_> {
         // What was given up is not asked for again; an earlier request may yet be worked on.
         let is_given_up = self.resubmission.is_given_up;
         let is_alive = matches!(run, Run::Present { state, .. } if !state.is_terminal());
-        if is_given_up && is_alive && self.rival(&[id]).await?.is_some() {
+        let is_new = id == self.resubmission.target;
+        if is_given_up && is_new && is_alive && self.rival(&[id]).await?.is_some() {
             return Ok(Event::Late);
         }
         if run != Run::Absent || is_given_up {

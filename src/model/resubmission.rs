@@ -118,6 +118,9 @@ pub struct Resubmission {
     /// How often the job was run again at its old size.
     #[serde(default)]
     pub old_size_tries: u32,
+    /// When the job was first seen again at its old size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_since: Option<Timestamp>,
     /// When Flink was last asked to run the job, in this state, and was not heard to have done so or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswered: Option<Timestamp>,
@@ -226,6 +229,7 @@ impl Resubmission {
             silent_since: None,
             manager: None,
             rerun: None,
+            back_since: None,
         }
     }
 
@@ -276,7 +280,8 @@ impl Resubmission {
 
     /// Takes in what was seen in the present state; whether anything is to be written down before the next step.
     pub fn follow(&mut self, event: &Event, now: Timestamp) -> bool {
-        let kept = |this: &Self| (this.old_size_tries, this.unanswered.is_some(), this.is_given_up);
+        let kept =
+            |this: &Self| (this.old_size_tries, this.back_since, this.unanswered.is_some(), this.is_given_up);
         let before = kept(self);
         match event {
             Event::Silence(_) => drop(self.silent_since.get_or_insert(now)),
@@ -340,7 +345,11 @@ impl Resubmission {
             }
             (Stage::RollingBack, Event::Unanswered(why)) => {
                 self.unanswered = Some(now);
-                (age > LOST_AFTER).then(|| self.failed(why))
+                if age > LOST_AFTER {
+                    self.add_detail(why);
+                    self.is_given_up = true;
+                }
+                None
             }
             (Stage::Submitted, Event::Refused(why)) => {
                 (self.detail, self.is_given_up) = (Some(why.clone()), true);
@@ -364,7 +373,7 @@ impl Resubmission {
                 self.old_size_tries += 1;
                 (self.old_size_tries >= OLD_SIZE_TRIES).then(|| self.failed(why))
             }
-            (Stage::RollingBack, Event::Run(run)) => self.rolling_back(run, age),
+            (Stage::RollingBack, Event::Run(run)) => self.rolling_back(run, age, now),
             (Stage::Submitted | Stage::RollingBack, Event::Late) => Some(Stage::Cancelling),
 
             // What a state is not about.
@@ -495,10 +504,13 @@ impl Resubmission {
         }
     }
 
-    fn rolling_back(&mut self, run: &Run, age: Duration) -> Option<Stage> {
+    fn rolling_back(&mut self, run: &Run, age: Duration, now: Timestamp) -> Option<Stage> {
         let Run::Present { state, all_up, restored } = run else {
-            return (age > LOST_AFTER).then(|| self.failed("the job does not come up at its old size"));
+            let is_lost = age > LOST_AFTER && !self.may_come_late(now);
+            return is_lost.then(|| self.failed("the job does not come up at its old size"));
         };
+        // Whoever was away may have run it only now.
+        let there = now.since(*self.back_since.get_or_insert(now));
         match state {
             JobState::Failed => Some(self.failed("the job has failed at its old size, too")),
             JobState::Canceled | JobState::Cancelling | JobState::Suspended => {
@@ -507,7 +519,7 @@ impl Resubmission {
             JobState::Finished => Some(Stage::RolledBack),
             JobState::Running if *all_up && self.is_restored(restored.as_ref()) => Some(Stage::RolledBack),
             // It is Flink's to bring it up now: there is no size left to try.
-            _ => (age > LOST_AFTER).then(|| self.failed("the job does not come up at its old size")),
+            _ => (there > LOST_AFTER).then(|| self.failed("the job does not come up at its old size")),
         }
     }
 
@@ -712,9 +724,16 @@ mod tests {
             (RollingBack, 1, Event::Run(Run::Absent), RollingBack),
             (RollingBack, 1, run(Failed), Stage::Failed),
             (RollingBack, 1, run(Canceled), Superseded),
-            (RollingBack, 1801, run(Running), Stage::Failed),
+            (RollingBack, 1801, run(Running), RollingBack),
             (RollingBack, 1801, Event::Run(Run::Absent), Stage::Failed),
         ]);
+        // It has its time from when it is there, which may be late where whoever runs it was away.
+        let mut late = at(RollingBack);
+        let seen = [2000, 3799, 3801].map(|seconds| {
+            late.follow(&run(Running), START + Duration::from_secs(seconds));
+            late.stage()
+        });
+        assert_eq!(seen, [RollingBack, RollingBack, Stage::Failed]);
         // Who was away itself has not heard for as long as it was away.
         for stage in [RollingBack, Stage::Stopped, Stage::Submitted, Stage::Confirming] {
             let mut resubmission = at(stage);
