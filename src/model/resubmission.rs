@@ -734,6 +734,15 @@ mod tests {
             late.stage()
         });
         assert_eq!(seen, [RollingBack, RollingBack, Stage::Failed]);
+        // Nor is it given up while a request that nobody waits for any more may yet be worked on.
+        let mut late = at(RollingBack);
+        let unanswered = Event::Unanswered("no answer".to_owned());
+        let seen = [(1801, &unanswered), (1861, &Event::Run(Run::Absent)), (1862, &Event::Run(Run::Absent))];
+        let seen = seen.map(|(seconds, event)| {
+            late.follow(event, START + Duration::from_secs(seconds));
+            late.stage()
+        });
+        assert_eq!(seen, [RollingBack, RollingBack, Stage::Failed]);
         // Who was away itself has not heard for as long as it was away.
         for stage in [RollingBack, Stage::Stopped, Stage::Submitted, Stage::Confirming] {
             let mut resubmission = at(stage);

@@ -135,11 +135,21 @@ impl Daemon {
 
     /// Waits for so many more cycles with this outcome, one after the other or not.
     pub async fn cycles_with(&self, outcome: &str, more: usize, within: Duration) -> Result<()> {
-        let count = || -> Result<usize> {
-            Ok(self.cycles()?.iter().filter(|cycle| cycle["outcome"]["outcome"] == outcome).count())
-        };
+        let what = format!("cycles that end in {outcome}");
+        self.cycles_that(&what, |cycle| cycle["outcome"]["outcome"] == outcome, more, within).await
+    }
+
+    /// Waits for so many more cycles that are as they are to be.
+    pub async fn cycles_that(
+        &self,
+        what: &str,
+        are: impl Fn(&Value) -> bool,
+        more: usize,
+        within: Duration,
+    ) -> Result<()> {
+        let count = || -> Result<usize> { Ok(self.cycles()?.iter().filter(|cycle| are(cycle)).count()) };
         let before = count()?;
-        until(&format!("{more} cycles that end in {outcome}"), within, async || {
+        until(&format!("{more} {what}"), within, async || {
             let now = count()?;
             ensure!(now >= before + more, "{} of {more}; {}", now - before, self.last_cycles(1));
             Ok(())

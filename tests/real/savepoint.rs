@@ -74,17 +74,11 @@ async fn works_off(topic: &Topic, within: Duration) -> Result<()> {
 
 /// Waits until in two more cycles nothing is to be done, or nothing that is worth a restart.
 async fn rests(daemon: &Daemon) -> Result<()> {
-    let before = daemon.cycles()?.len();
-    until("two cycles of rest", PATIENCE, async || {
-        let cycles = daemon.cycles()?;
-        let rests = cycles.iter().skip(before).filter(|cycle| {
-            let holds = cycle["decision"]["holds"].to_string();
-            cycle["outcome"]["outcome"] == "Unchanged" || holds.contains("NotWorthIt")
-        });
-        ensure!(rests.count() >= 2, "{}", daemon.last_cycles(2));
-        Ok(())
-    })
-    .await
+    let rests = |cycle: &Value| {
+        let holds = cycle["decision"]["holds"].to_string();
+        cycle["outcome"]["outcome"] == "Unchanged" || holds.contains("NotWorthIt")
+    };
+    daemon.cycles_that("cycles of rest", rests, 2, PATIENCE).await
 }
 
 #[tokio::test]
